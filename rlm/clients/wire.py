@@ -1,0 +1,114 @@
+"""How clients reach a server: streams, time-outs, cancelling and retries in one place. Knows no provider.
+
+All HTTP runs on one event loop in a background thread, because only a task can be cancelled at any point,
+before the first byte too. Callers are plain synchronous code, in as many threads as they like.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import queue
+import random
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any, TypeVar
+
+from rlm.cancel import Cancel
+from rlm.errors import ClientError, ReplyTimeout, ServerBusy
+
+T = TypeVar("T")
+
+FIRST_BYTE_TIMEOUT = 300.0
+# seconds; a server may load the model first, and giving up would abort the load
+CHUNK_TIMEOUT = 60.0
+# seconds between two pieces of a reply
+ATTEMPTS = 4
+# of one request, the first included
+BACKOFF = 0.5
+# seconds before the second attempt, doubled for each further one; jitter comes on top
+
+logger = logging.getLogger(__name__)
+
+_lock = threading.Lock()
+_loops: dict[int, asyncio.AbstractEventLoop] = {}
+
+
+def event_loop() -> asyncio.AbstractEventLoop:
+    """The loop of this process; a forked child gets its own."""
+    with _lock:
+        loop = _loops.get(os.getpid())
+        if loop is None:
+            loop = _loops[os.getpid()] = asyncio.new_event_loop()
+            threading.Thread(target=loop.run_forever, name="rlm-wire", daemon=True).start()
+        return loop
+
+
+def run(call: Coroutine[Any, Any, T], *, timeout: float | None = None) -> T:
+    """Runs a coroutine on the shared loop and waits for its result."""
+    future = asyncio.run_coroutine_threadsafe(call, event_loop())
+    try:
+        return future.result(timeout)
+    finally:
+        future.cancel()
+
+
+_END = object()
+
+
+def stream(
+    source: Callable[[], AsyncIterator[T]],
+    *,
+    cancel: Cancel,
+    server: str,
+    first_timeout: float = FIRST_BYTE_TIMEOUT,
+    chunk_timeout: float = CHUNK_TIMEOUT,
+) -> Iterator[T]:
+    """Yields here what the asynchronous iterator yields on the shared loop.
+
+    Leaving the loop early, a time-out and `cancel` all end the iterator at the point where it waits,
+    so that its connection is closed and the server stops generating.
+    `server` names it in the time-out's message. Raises whatever the iterator raises, ReplyTimeout, Cancelled.
+    """
+    items: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    async def pump() -> None:
+        async for item in source():
+            items.put(item)
+
+    task = asyncio.run_coroutine_threadsafe(pump(), event_loop())
+    task.add_done_callback(lambda _: items.put(_END))
+    timeout = first_timeout
+    with cancel.calling(task.cancel):
+        try:
+            while (item := items.get(timeout=timeout)) is not _END:
+                yield item
+                timeout = chunk_timeout
+            cancel.check()
+            task.result()
+        except queue.Empty:
+            raise ReplyTimeout(
+                f"{server} sent nothing for {timeout:.0f} s. It may be overloaded or still loading the model; "
+                "try again, or allow it more time."
+            ) from None
+        finally:
+            task.cancel()
+
+
+def with_retries(attempt: Callable[[], T], *, cancel: Cancel, attempts: int = ATTEMPTS) -> T:
+    """Calls `attempt` until it returns, and again after an error that another try may mend.
+
+    Waits between tries with exponential backoff and jitter, or as long as the server asks (Retry-After).
+    """
+    for n in range(attempts):
+        try:
+            return attempt()
+        except ClientError as error:
+            if not error.retryable or n == attempts - 1:
+                raise
+            advice = error.retry_after if isinstance(error, ServerBusy) else None
+            pause = advice if advice is not None else BACKOFF * 2**n * random.uniform(1.0, 1.5)
+            logger.warning("%s Trying again in %.1f s.", error, pause)
+            cancel.wait(pause)
+    raise AssertionError("unreachable")

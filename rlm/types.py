@@ -1,0 +1,141 @@
+"""The records that pass between the parts. Plain data: no behaviour beyond addition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypedDict
+
+StopReason = Literal["final", "max_iterations", "timeout", "budget", "cancelled", "error"]
+
+
+class Message(TypedDict):
+    """One message of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens that model calls used; adds up: `sum(usages, Usage())`."""
+
+    prompt_tokens: int = 0
+    # all tokens of the prompts, cached ones included
+    completion_tokens: int = 0
+    # all generated tokens, thinking included
+    cached_tokens: int = 0
+    # the part of prompt_tokens that came from the server's prompt cache
+    estimated_tokens: int = 0
+    # the part of both that was counted here, because the server was stopped before it reported
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.estimated_tokens + other.estimated_tokens,
+        )
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What a model replied."""
+
+    text: str
+    # the reply without its thinking
+    usage: Usage = Usage()
+    thinking: str = ""
+    # kept apart: it is never parsed
+    finish_reason: Literal["stop", "length"] = "stop"
+    # "length": max_tokens ran out, the text is cut
+
+
+@dataclass(frozen=True)
+class Final:
+    """A final answer as it stands in a reply."""
+
+    text: str
+    # the answer; or, where `expression` is True, Python that names it
+    value: Any = None
+    # the Python literal, where the answer is one
+    expression: bool = False
+    # True: FINAL_VAR, or FINAL of a name, an attribute, an item or a call: the REPL has the value
+
+
+@dataclass(frozen=True)
+class Action:
+    """What a reply asks for."""
+
+    cells: tuple[str, ...] = ()
+    # code blocks, in order
+    final: Final | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A final answer given in the REPL."""
+
+    text: str
+    value: Any = None
+    # JSON-safe; the text again where the value is not
+
+
+@dataclass(frozen=True)
+class SubCall:
+    """One sub call of a cell, as the record keeps it."""
+
+    prompt: str
+    reply: str
+    # both bounded: the record of a run must stay far smaller than its context
+    usage: Usage = Usage()
+    seconds: float = 0.0
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What one cell did."""
+
+    code: str
+    stdout: str = ""
+    # head and tail where it was too long, with the number of characters left out
+    value: str | None = None
+    # text of the last expression's value, None where there is none
+    error: str | None = None
+    # traceback of the model's mistake, or the limit that was hit, in one line
+    final: Answer | None = None
+    seconds: float = 0.0
+    sub_calls: tuple[SubCall, ...] = ()
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """One root turn."""
+
+    reply: str
+    executions: tuple[Execution, ...] = ()
+    observation: str | None = None
+    # what the root was shown next; None after the last turn
+    thinking: str = ""
+    usage: Usage = Usage()
+    # root and sub calls of this turn
+    root_usage: Usage = Usage()
+    # the root's call alone
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class RLMResult:
+    """How a run ended."""
+
+    answer: str
+    iterations: int
+    # root turns
+    total_time: float
+    # seconds
+    usage: dict[str, int]
+    # total_prompt_tokens, total_completion_tokens, total_cached_tokens, total_estimated_tokens
+    stop_reason: StopReason
+    value: Any = None
+    # the answer as a Python value, where it is JSON-safe; else its text
+    trajectory: tuple[Iteration, ...] = field(default=(), repr=False)
