@@ -55,11 +55,11 @@ class Final:
     """A final answer as it stands in a reply."""
 
     text: str
-    # the answer; or, where `expression` is True, Python that names it
+    # the answer, or the Python that names it
     value: Any = None
     # the Python literal, where the answer is one
-    expression: bool = False
-    # True: FINAL_VAR, or FINAL of a name, an attribute, an item or a call: the REPL has the value
+    kind: Literal["text", "expression", "variable"] = "text"
+    # expression: the answer if the REPL has a value for it, else plain text; variable: FINAL_VAR, must exist
 
 
 @dataclass(frozen=True)

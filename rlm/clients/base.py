@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -85,11 +84,10 @@ def collect(
             if complete and grace <= 0:
                 break
     options.cancel.check()
-    text, stray = split_thinking(text)
-    return Completion(text, usage or estimate(messages, tokens), thinking or stray, finish_reason)
+    return Completion(text, usage or estimate(messages, tokens), thinking, finish_reason)
 
 
-def _closable(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+def _closable(chunks: Iterable[Chunk]) -> Generator[Chunk]:
     """A generator over `chunks`: it has close(), whatever they are."""
     yield from chunks
 
@@ -98,17 +96,3 @@ def estimate(messages: Sequence[Message], completion_tokens: int) -> Usage:
     """Usage of a reply that was stopped before the server reported it."""
     prompt = round(sum(len(message["content"]) for message in messages) / CHARS_PER_TOKEN)
     return Usage(prompt, completion_tokens, estimated_tokens=prompt + completion_tokens)
-
-
-def split_thinking(text: str) -> tuple[str, str]:
-    """Parts a reply into (answer, thinking) where a server left the thinking in the content.
-
-    Knows `<think>…</think>` at the beginning, also unclosed, and a lone `</think>` of a template
-    that opens the tag in the prompt.
-    """
-    if match := re.match(r"\s*<think>(.*?)(?:</think>|\Z)", text, re.DOTALL):
-        return text[match.end() :].lstrip(), match[1].strip()
-    head, closed, tail = text.partition("</think>")
-    if closed and "<think>" not in head and "```" not in head:
-        return tail.lstrip(), head.strip()
-    return text, ""

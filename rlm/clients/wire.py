@@ -89,8 +89,8 @@ def stream(
             task.result()
         except queue.Empty:
             raise ReplyTimeout(
-                f"{server} sent nothing for {timeout:.0f} s. It may be overloaded or still loading the model; "
-                "try again, or allow it more time."
+                f"{server} sent nothing for {timeout:.0f} s. It may be overloaded or still loading "
+                "the model; try again, or allow it more time."
             ) from None
         finally:
             task.cancel()

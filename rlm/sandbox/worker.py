@@ -1,0 +1,475 @@
+"""The REPL's own process: runs cells and answers over one socket. Standard library only, nothing of rlm.
+
+The host starts this file with a clean interpreter and never trusts what it sends.
+
+Frames, both ways: 4 bytes of length (big-endian), then that many bytes of JSON (ASCII).
+    host → worker   {"do": "start", "paths": […], "output_limit": n, "context": "none" | "text" | "marshal"}
+                    then, unless "none", the context's bytes in frames of their own, up to an empty one
+                    {"do": "execute", "name": "<cell 1>", "code": …}
+                    {"do": "resolve", "text": …, "variable": bool}
+                    {"do": "reply", "id": n, "text": … | "error": …}
+    worker → host   {"do": "ready", "context": {…}} | {"do": "refused", "error": …}
+                    {"do": "call", "id": n, "prompt": …}
+                    {"do": "done", …}
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import codecs
+import importlib
+import io
+import itertools
+import json
+import linecache
+import marshal
+import os
+import signal
+import socket
+import struct
+import sys
+import threading
+import traceback
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+HEADER = struct.Struct(">I")
+MAX_FRAME = 64 * 2**20
+# bytes of one frame
+MAX_PROMPT = 8 * 2**20
+# characters of one sub prompt; JSON may take six bytes for each
+MAX_ANSWER = 4 * 2**20
+# characters of a final answer
+SHOWN_ITEMS = 50
+# of a long list, dict or set that is the last value of a cell
+READY_MODULES = frozenset(
+    ("collections", "csv", "datetime", "functools", "io", "itertools", "json", "math", "operator", "random")
+    + ("re", "statistics", "string")
+)
+# imported when a cell first names them: small models forget the import
+
+
+class CellStopped(BaseException):
+    """The cell's time ran out. No Exception, so that `except Exception` in a loop does not hold it up."""
+
+
+class Finished(SystemExit):
+    """FINAL was called: the cell ends here, and a thread of it without a word."""
+
+
+class LLMQueryError(RuntimeError):
+    """A sub call failed; the text says why."""
+
+
+class FailedQuery:
+    """Stands in a batch's results where a sub call failed; it is false, and no string."""
+
+    def __init__(self, error: str) -> None:
+        self.error = error
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return f"<llm_query failed: {self.error}>"
+
+
+def clip(text: str, limit: int) -> str:
+    """Keeps head and tail of a text that is longer than `limit` characters and says how much is left out."""
+    if len(text) <= limit:
+        return text
+    head, tail = limit * 2 // 3, limit - limit * 2 // 3
+    return f"{text[:head]}\n… [{len(text) - head - tail:,} characters left out] …\n{text[len(text) - tail :]}"
+
+
+class Output(io.TextIOBase):
+    """Takes what a cell prints; keeps head and tail where that is more than the limit."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.clear()
+
+    def clear(self) -> None:
+        self.head, self.tail, self.dropped = "", "", 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        room = self.limit * 2 // 3 - len(self.head)
+        self.head += text[:room] if room > 0 else ""
+        self.tail += text[max(room, 0) :]
+        keep = self.limit - self.limit * 2 // 3
+        if len(self.tail) > 2 * keep:
+            self.dropped += len(self.tail) - keep
+            self.tail = self.tail[-keep:]
+        return len(text)
+
+    def take(self) -> str:
+        keep = self.limit - self.limit * 2 // 3
+        dropped = self.dropped + max(len(self.tail) - keep, 0)
+        gap = f"\n… [{dropped:,} characters left out] …\n" if dropped else ""
+        text = self.head + gap + self.tail[-keep:]
+        self.clear()
+        return text
+
+
+class Channel:
+    """The socket to the host. Whichever thread waits for a frame reads, and leaves others theirs."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.sending = threading.Lock()
+        self.changed = threading.Condition()
+        self.reading = False
+        self.replies: dict[int, dict[str, Any]] = {}
+        self.orders: list[dict[str, Any]] = []
+        self.ids = itertools.count(1)
+
+    def send(self, frame: dict[str, Any]) -> None:
+        data = json.dumps(frame).encode("ascii")
+        with self.sending:
+            self.connection.sendall(HEADER.pack(len(data)) + data)
+
+    def receive_bytes(self) -> bytearray:
+        (size,) = HEADER.unpack(self._exactly(HEADER.size))
+        return self._exactly(size)
+
+    def _exactly(self, size: int) -> bytearray:
+        data = bytearray(size)
+        view = memoryview(data)
+        while view:
+            count = self.connection.recv_into(view)
+            if not count:
+                os._exit(0)  # the host is gone
+            view = view[count:]
+        return data
+
+    def next_order(self) -> dict[str, Any]:
+        """Waits for the host's next order."""
+        self._receive_until(lambda: bool(self.orders))
+        return self.orders.pop(0)
+
+    def ask(self, prompts: list[str]) -> list[dict[str, Any]]:
+        """Sends the prompts all at once and returns their replies in order."""
+        ids = [next(self.ids) for _ in prompts]
+        for number, prompt in zip(ids, prompts, strict=True):
+            self.send({"do": "call", "id": number, "prompt": prompt})
+        self._receive_until(lambda: self.replies.keys() >= set(ids))
+        return [self.replies.pop(number) for number in ids]
+
+    def _receive_until(self, arrived: Callable[[], bool]) -> None:
+        with self.changed:
+            while not arrived():
+                if self.reading:
+                    self.changed.wait()
+                    continue
+                self.reading = True
+                self.changed.release()
+                try:
+                    frame = json.loads(self.receive_bytes())
+                finally:
+                    self.changed.acquire()
+                    self.reading = False
+                    self.changed.notify_all()
+                if frame["do"] == "reply":
+                    self.replies[frame["id"]] = frame
+                else:
+                    self.orders.append(frame)
+
+
+class Repl:
+    """The namespace that the model sees, and the running of cells in it."""
+
+    def __init__(self, channel: Channel, context: Any, output_limit: int) -> None:
+        self.channel = channel
+        self.output = Output(output_limit)
+        self.output_limit = output_limit
+        self.final: dict[str, Any] | None = None
+        self.running = self.asking = self.stop_asked = False
+        module = types.ModuleType("__main__")
+        sys.modules["__main__"] = module
+        self.names = module.__dict__
+        self.given: dict[str, Any] = {
+            "__builtins__": builtins,
+            "llm_query": self.llm_query,
+            "llm_query_batched": self.llm_query_batched,
+            "FINAL": self.FINAL,
+            "FINAL_VAR": self.FINAL_VAR,
+        }
+        self.names.update(self.given, context=context, answer={"content": "", "ready": False})
+        sys.stdout = sys.stderr = self.output
+        builtins.input = _no_input
+        signal.signal(signal.SIGINT, self._stop_cell)
+
+    # What the model calls
+
+    def llm_query(self, prompt: str, *pieces: str) -> str:
+        """Asks the sub model; further arguments are appended to the prompt."""
+        reply = self._ask(["\n\n".join(_texts("llm_query", [prompt, *pieces]))])[0]
+        if "error" in reply:
+            raise LLMQueryError(reply["error"])
+        return str(reply["text"])
+
+    def llm_query_batched(self, prompts: list[str]) -> list[str | FailedQuery]:
+        """Asks the sub model all the prompts at once; results come in order."""
+        if isinstance(prompts, str):
+            raise TypeError("llm_query_batched takes a list of prompts, not one str: use llm_query(prompt)")
+        replies = self._ask(_texts("llm_query_batched", prompts))
+        failed = [index for index, reply in enumerate(replies) if "error" in reply]
+        if failed:
+            message = f"{len(failed)} of {len(replies)} sub calls failed (index {_listed(failed)}): "
+            message += replies[failed[0]]["error"]
+            if len(failed) == len(replies):
+                raise LLMQueryError(message)
+            self.output.write(message + "\n")
+        return [FailedQuery(reply["error"]) if "error" in reply else reply["text"] for reply in replies]
+
+    def FINAL(self, value: Any = None) -> None:  # noqa: N802
+        """Ends the run with this answer."""
+        if isinstance(value, dict) and value.keys() == {"content", "ready"}:
+            value = value["content"]
+        if value is None or (isinstance(value, str) and not value.strip()):
+            raise ValueError("FINAL needs the answer: FINAL(value)")
+        self.final = _answer(value)
+        raise Finished
+
+    def FINAL_VAR(self, name: Any) -> None:  # noqa: N802
+        """Ends the run with the value of a variable, given by its name."""
+        if isinstance(name, str) and name in self.names:
+            name = self.names[name]
+        elif isinstance(name, str) and name.isidentifier():
+            raise NameError(f"FINAL_VAR: there is no variable {name!r}. Your variables: {self._variables()}")
+        self.FINAL(name)
+
+    def _ask(self, prompts: list[str]) -> list[dict[str, Any]]:
+        main = threading.current_thread() is threading.main_thread()
+        self.asking = self.asking or main
+        try:
+            return self.channel.ask(prompts)
+        finally:
+            if main:
+                self.asking = False
+                if self.stop_asked:  # a frame must not be cut in two, so the stop had to wait
+                    self.stop_asked = False
+                    raise CellStopped
+
+    # What the host asks for
+
+    def execute(self, name: str, code: str) -> dict[str, Any]:
+        """Runs one cell; what went wrong in it is part of the result."""
+        done: dict[str, Any] = {"do": "done", "value": None, "error": None, "stopped": False}
+        sys.stdout = sys.stderr = self.output
+        self.final = None
+        self.stop_asked = False
+        try:
+            self.running = True
+            try:
+                done["value"] = self._run(name, code)
+                self._read_answer()
+            except (Finished, CellStopped):
+                raise
+            except SystemExit:
+                done["error"] = "SystemExit: this ends no session; call FINAL(answer) when you are done"
+            except BaseException as error:  # whatever the model's code raises is data
+                done["error"] = _explain(error)
+            self.running = False
+        except Finished:
+            self.running = False
+        except CellStopped:
+            self.running = False
+            done["stopped"] = True
+        return done | {"final": self.final, "stdout": self.output.take()}
+
+    def resolve(self, text: str, variable: bool) -> dict[str, Any]:
+        """Gives the value that a FINAL(…) in the reply's text names, if it names one.
+
+        Prose may look like Python: an expression counts only if it names a variable of the model's own.
+        """
+        own = {name for name in self.names if name not in self.given and not name.startswith("__")}
+        text = text if not variable or text in self.names else text.strip("\"'")
+        try:
+            names = {n.id for n in ast.walk(ast.parse(text, mode="eval")) if isinstance(n, ast.Name)}
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            names = set()
+        if names & own:
+            return self.execute("<final>", f"FINAL({text})")
+        error = f"there is no variable {text!r}. Your variables: {self._variables()}" if variable else None
+        return {"do": "done", "stdout": "", "value": None, "error": error, "stopped": False, "final": None}
+
+    def _read_answer(self) -> None:
+        """Takes the `answer` dict as final once it is marked ready, as models trained elsewhere do."""
+        answer = self.names.get("answer")
+        if isinstance(answer, dict) and answer.get("ready"):
+            self.FINAL(answer.get("content"))
+
+    def _run(self, name: str, code: str) -> str | None:
+        linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
+        tree = ast.parse(code, name)
+        for node in ast.walk(tree):
+            self._prepare(node)
+        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, name, "exec"), self.names)
+        if last is None:
+            return None
+        value = eval(compile(ast.Expression(last.value), name, "eval"), self.names)  # type: ignore[attr-defined]
+        return None if value is None else show(value, self.output_limit)
+
+    def _prepare(self, node: ast.AST) -> None:
+        """Mends what small models often write: modules never imported, FINAL_VAR of a variable itself."""
+        if isinstance(node, ast.Name) and node.id in READY_MODULES and node.id not in self.names:
+            self.names[node.id] = importlib.import_module(node.id)
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "FINAL_VAR"
+            and any(isinstance(argument, ast.Name) for argument in node.args)
+        ):
+            node.func.id = "FINAL"
+
+    def _variables(self) -> str:
+        hidden = self.given.keys() | {"answer"}
+        return ", ".join(
+            name
+            for name, value in self.names.items()
+            if name not in hidden and not name.startswith("_") and not isinstance(value, types.ModuleType)
+        )
+
+    def _stop_cell(self, _signal: int, _frame: object) -> None:
+        if self.asking:
+            self.stop_asked = True
+        elif self.running:
+            raise CellStopped
+
+
+def _no_input(_prompt: object = "") -> str:
+    raise RuntimeError("input() is not available here: nobody is there to answer")
+
+
+def _texts(name: str, prompts: Any) -> list[str]:
+    texts: list[str] = list(prompts)
+    for prompt in texts:
+        if not isinstance(prompt, str):
+            raise TypeError(
+                f"{name} takes str, not {type(prompt).__name__}: make it a str first, say with str(…)"
+            )
+        if len(prompt) > MAX_PROMPT:
+            raise ValueError(f"a prompt of {len(prompt):,} characters is too long for any model: split it")
+    return texts
+
+
+def _listed(numbers: list[int]) -> str:
+    shown = ", ".join(map(str, numbers[:10]))
+    return shown if len(numbers) <= 10 else f"{shown}, …"
+
+
+def show(value: Any, limit: int) -> str:
+    """Text of a value as a notebook shows it, with long ones cut in public."""
+    if isinstance(value, str):
+        return repr(value) if len(value) <= limit else clip(value, limit)
+    if type(value) in (list, tuple, set, frozenset, dict) and len(value) > SHOWN_ITEMS:
+        items = itertools.islice(value.items() if isinstance(value, dict) else value, SHOWN_ITEMS)
+        some = dict(items) if isinstance(value, dict) else list(items)
+        left = len(value) - SHOWN_ITEMS
+        return f"{clip(repr(some), limit)}\n… [{left:,} more items of this {type(value).__name__} left out]"
+    return clip(repr(value), limit)
+
+
+def _answer(value: Any) -> dict[str, Any]:
+    text = clip(value if isinstance(value, str) else str(value), MAX_ANSWER)
+    try:
+        safe = len(json.dumps(value, allow_nan=False)) <= MAX_ANSWER
+    except (TypeError, ValueError, RecursionError):
+        safe = False
+    return {"text": text, "value": value if safe else text}
+
+
+def _explain(error: BaseException) -> str:
+    """A traceback of the cells' own lines; the worker's frames say nothing to the model."""
+    lines = ["Traceback (most recent call last):\n"]
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith("<cell")]
+    for frame in frames if len(frames) <= 6 else [*frames[:3], *frames[-3:]]:
+        lines.append(f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n    {frame.line}\n')
+    try:
+        lines += traceback.format_exception_only(type(error), error)
+    except Exception as unprintable:  # an exception's own __str__ may raise anything
+        lines.append(f"{type(error).__name__}: <its text cannot be shown: {type(unprintable).__name__}>")
+    return clip("".join(lines).strip(), 4000)
+
+
+def describe(context: Any) -> dict[str, Any]:
+    """What the root model is told of the context before it has run anything."""
+    shape: dict[str, Any] = {"type": type(context).__name__}
+    if isinstance(context, str):
+        shape |= {
+            "length": len(context),
+            "lines": context.count("\n") + bool(context and context[-1] != "\n"),
+        }
+        shape |= {"head": context[:1000], "tail": context[-500:]}
+    elif isinstance(context, (list, tuple, set, frozenset)):
+        shape |= {"length": len(context), "items": _types(context)}
+        shape["head"] = [clip(show(item, 300), 300) for item in itertools.islice(context, 3)]
+    elif isinstance(context, dict):
+        shape |= {"length": len(context), "items": _types(context.values())}
+        shape["keys"] = [clip(repr(key), 80) for key in itertools.islice(context, 20)]
+        shape["head"] = [clip(show(item, 300), 300) for item in itertools.islice(context.values(), 2)]
+    return shape
+
+
+def _types(values: Any) -> list[str]:
+    return sorted({type(value).__name__ for value in itertools.islice(values, 100_000)})[:5]
+
+
+def read_context(kind: str, pieces: Iterator[bytearray]) -> Any:
+    """Receives the context; raises ValueError if it is not text."""
+    if kind == "none":
+        return None
+    if kind == "marshal":
+        return marshal.loads(b"".join(pieces))
+    decode = codecs.getincrementaldecoder("utf-8")("surrogatepass").decode
+    text = ""
+    for piece in pieces:
+        text += decode(piece)  # grows in place: CPython needs no second copy as long as nothing else holds it
+    text += decode(b"", final=True)
+    return text.removeprefix("\ufeff")
+
+
+def serve(channel: Channel) -> None:
+    start = channel.next_order()
+    sys.path += start["paths"]
+    pieces = iter(channel.receive_bytes, bytearray())
+    try:
+        context = read_context(start["context"], pieces)
+    except UnicodeDecodeError as error:
+        for _ in pieces:  # the host is still sending
+            pass
+        byte = error.object[error.start]
+        channel.send({"do": "refused", "error": f"it is not UTF-8 text (byte {byte:#04x}: {error.reason})"})
+        return
+    repl = Repl(channel, context, start["output_limit"])
+    channel.send({"do": "ready", "context": describe(context)})
+    del context
+    while True:
+        order = channel.next_order()
+        if order["do"] == "execute":
+            channel.send(repl.execute(order["name"], order["code"]))
+        else:
+            channel.send(repl.resolve(order["text"], order["variable"]))
+
+
+def die_with_parent() -> None:
+    """Asks Linux to kill this process when the host dies; elsewhere only a worker that listens notices."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+if __name__ == "__main__":
+    die_with_parent()
+    keep = sys.modules["__main__"]  # its place is taken by the model's module
+    serve(Channel(socket.socket(fileno=int(sys.argv[1]))))
