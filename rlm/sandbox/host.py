@@ -360,9 +360,14 @@ def _plain(value: Any, where: str, depth: int) -> Any:
         raise ContextError(f"The context is nested more than {_MAX_DEPTH} levels deep, or contains itself.")
     if value is None or isinstance(value, bool):
         return value
-    plain = next((kind for kind in (int, float, str, bytes) if isinstance(value, kind)), None)
-    if plain:
-        return plain.__new__(plain, value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, bytes):
+        return bytes(value)
     if isinstance(value, Mapping):
         return {
             _plain(key, f"a key of {where}", depth + 1): _plain(item, f"{where}[{key!r}]", depth + 1)

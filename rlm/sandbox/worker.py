@@ -45,8 +45,7 @@ MAX_ANSWER = 4 * 2**20
 SHOWN_ITEMS = 50
 # of a long list, dict or set that is the last value of a cell
 READY_MODULES = frozenset(
-    ("collections", "csv", "datetime", "functools", "io", "itertools", "json", "math", "operator", "random")
-    + ("re", "statistics", "string")
+    "collections csv datetime functools io itertools json math operator random re statistics string".split()
 )
 # imported when a cell first names them: small models forget the import
 
