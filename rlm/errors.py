@@ -12,6 +12,7 @@ RLMError
 │   ├── RequestRefused      the server will not answer this request
 │   ├── ServerBusy          overloaded, rate limited or failing: worth another try
 │   └── InvalidReply        the answer was cut, empty or not what the format says
+├── DownloadError           the embedded model's file could not be had, or not be stored
 ├── SandboxError            the REPL process could not be started or kept
 └── Cancelled               the run was stopped from outside, or its time ran out
 """
@@ -92,6 +93,10 @@ class InvalidReply(ClientError):
     """The reply was cut off, or is not what the format says."""
 
     retryable = True
+
+
+class DownloadError(RLMError):
+    """The embedded model's file could not be had, or not be stored."""
 
 
 class SandboxError(RLMError):
