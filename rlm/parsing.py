@@ -36,7 +36,7 @@ _PYTHON = re.compile(
     """,
     re.DOTALL | re.VERBOSE,
 )
-_FINAL = re.compile(r"^[ \t]*(?:[*_`>-]+[ \t]*)*(?P<name>FINAL|FINAL_VAR)[ \t]*\(", re.MULTILINE)
+_FINAL = re.compile(r"^[ \t]*(?:[*_`>-]+[ \t]*)*(?P<name>FINAL|FINAL_VAR|Final|final)\(", re.MULTILINE)
 _LINE_END = re.compile(r"\)(?=[ \t*_`.;]*(?:\n|\Z))")
 
 _MAX_LITERAL = 100_000

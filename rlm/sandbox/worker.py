@@ -25,6 +25,7 @@ import json
 import linecache
 import marshal
 import os
+import re
 import signal
 import socket
 import struct
@@ -42,8 +43,16 @@ MAX_PROMPT = 8 * 2**20
 # characters of one sub prompt; JSON may take six bytes for each
 MAX_ANSWER = 4 * 2**20
 # characters of a final answer
-SHOWN_ITEMS = 50
-# of a long list, dict or set that is the last value of a cell
+AROUND = 120
+# characters that search() gives on either side of a match in a long line or item
+SHOWN_ITEMS = 10
+# of a list, dict or set with more than twice as many that is the last value of a cell
+STOP_WORDS = frozenset(
+    "about all and any are can context data did does find for from give has have how into its many much not "
+    "number of question tell text than that the their them there these this those was were what when where "
+    "which who whose why with you your".split()
+)
+# not worth a search
 READY_MODULES = frozenset(
     "collections csv datetime functools io itertools json math operator random re statistics string".split()
 )
@@ -197,6 +206,7 @@ class Repl:
             "__builtins__": builtins,
             "llm_query": self.llm_query,
             "llm_query_batched": self.llm_query_batched,
+            "search": self.search,
             "FINAL": self.FINAL,
             "FINAL_VAR": self.FINAL_VAR,
         }
@@ -227,6 +237,26 @@ class Repl:
                 raise LLMQueryError(message)
             self.output.write(message + "\n")
         return [FailedQuery(reply["error"]) if "error" in reply else reply["text"] for reply in replies]
+
+    def search(self, pattern: str, text: Any = None) -> list[str]:
+        """Lines of a str, items of a list or entries of a dict that match a regular expression.
+
+        Ignores case. Without `text` it searches the context. Of a long line or item it gives what is around
+        the match. Where nothing matches it says which lines have some of the pattern's words.
+        """
+        try:
+            regex = re.compile(pattern, re.IGNORECASE)
+        except re.error:
+            regex = re.compile(re.escape(pattern), re.IGNORECASE)
+        text = self.names.get("context") if text is None else text
+        found = list(_matches(regex, text))
+        if not found and (words := _words(pattern)):
+            some = re.compile("|".join(map(re.escape, words)), re.IGNORECASE)
+            lines = itertools.islice(_matches(some, text), 10_000)
+            near = sorted(lines, key=lambda line: -len(set(some.findall(line.lower()))))[:3]
+            advice = "\n  ".join(["Lines with some of its words:", *near]) if near else "Try other words."
+            self.output.write(f"search: nothing matches {pattern!r}. {advice}\n")
+        return found
 
     def FINAL(self, value: Any = None) -> None:  # noqa: N802
         """Ends the run with this answer."""
@@ -319,16 +349,24 @@ class Repl:
         return None if value is None else show(value, self.output_limit)
 
     def _prepare(self, node: ast.AST) -> None:
-        """Mends what small models often write: modules never imported, FINAL_VAR of a variable itself."""
+        """Mends or refuses what small models often write, before any of the cell has run."""
         if isinstance(node, ast.Name) and node.id in READY_MODULES and node.id not in self.names:
             self.names[node.id] = importlib.import_module(node.id)
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            return
+        if node.func.id == "FINAL_VAR" and any(isinstance(argument, ast.Name) for argument in node.args):
+            node.func.id = "FINAL"  # the variable itself, not its name
+        constants = [str(arg.value) for arg in node.args if isinstance(arg, ast.Constant)]
         if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id == "FINAL_VAR"
-            and any(isinstance(argument, ast.Name) for argument in node.args)
+            node.func.id == "llm_query"
+            and constants
+            and len(constants) == len(node.args)
+            and self.names.get("context") is not None
         ):
-            node.func.id = "FINAL"
+            raise LLMQueryError(
+                "llm_query sees only its prompt, and this one has none of the data. Look at the data first:\n"
+                f'print(search("{"|".join(_words(constants[0]))}"))'
+            )
 
     def _variables(self) -> str:
         hidden = self.given.keys() | {"answer"}
@@ -361,6 +399,28 @@ def _texts(name: str, prompts: Any) -> list[str]:
     return texts
 
 
+def _matches(regex: re.Pattern[str], text: Any) -> Iterator[str]:
+    if isinstance(text, str):
+        end = -1  # of the last line given
+        for match in regex.finditer(text):
+            if match.start() > end:
+                start = text.rfind("\n", 0, match.start()) + 1
+                end = (text.find("\n", match.end()) + 1 or len(text) + 1) - 1
+                yield text[max(start, match.start() - AROUND) : min(end, match.end() + AROUND)]
+        return
+    for key, item in text.items() if isinstance(text, dict) else enumerate(text):
+        entry = item if isinstance(item, str) else repr(item)
+        found = regex.search(entry)
+        if found:
+            yield f"[{key!r}] {entry[max(0, found.start() - AROUND) : found.end() + AROUND]}"
+
+
+def _words(text: str) -> list[str]:
+    """The words that a search for this text could look for."""
+    words = re.findall(r"[^\W_]{3,}", re.sub(r"\\.", " ", text.lower()))
+    return list(dict.fromkeys(word for word in words if word not in STOP_WORDS))[:8]
+
+
 def _listed(numbers: list[int]) -> str:
     shown = ", ".join(map(str, numbers[:10]))
     return shown if len(numbers) <= 10 else f"{shown}, …"
@@ -370,11 +430,11 @@ def show(value: Any, limit: int) -> str:
     """Text of a value as a notebook shows it, with long ones cut in public."""
     if isinstance(value, str):
         return repr(value) if len(value) <= limit else clip(value, limit)
-    if type(value) in (list, tuple, set, frozenset, dict) and len(value) > SHOWN_ITEMS:
+    if type(value) in (list, tuple, set, frozenset, dict) and len(value) > 2 * SHOWN_ITEMS:
         items = itertools.islice(value.items() if isinstance(value, dict) else value, SHOWN_ITEMS)
         some = dict(items) if isinstance(value, dict) else list(items)
-        left = len(value) - SHOWN_ITEMS
-        return f"{clip(repr(some), limit)}\n… [{left:,} more items of this {type(value).__name__} left out]"
+        size = f"{type(value).__name__} of {len(value):,} items, the first {SHOWN_ITEMS}:"
+        return f"{size}\n{clip(repr(some), limit)}"
     return clip(repr(value), limit)
 
 
@@ -389,8 +449,8 @@ def _answer(value: Any) -> dict[str, Any]:
 
 def _explain(error: BaseException) -> str:
     """A traceback of the cells' own lines; the worker's frames say nothing to the model."""
-    lines = ["Traceback (most recent call last):\n"]
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith("<cell")]
+    lines = ["Traceback (most recent call last):\n"] if frames else []
     for frame in frames if len(frames) <= 6 else [*frames[:3], *frames[-3:]]:
         lines.append(f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n    {frame.line}\n')
     try:

@@ -1,0 +1,162 @@
+"""The live display: an observer of a run's events. Plain lines where the output is no terminal."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.padding import Padding
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.spinner import Spinner
+from rich.syntax import Syntax
+from rich.text import Text
+
+from rlm import events
+from rlm.cancel import Cancel
+from rlm.types import Execution, RLMResult, Usage
+
+OUTPUT_LINES = 12
+# of a cell's output that are shown unless all are asked for
+STREAM_LINES = 15
+# of the reply that is being written
+REFRESHES = 4
+# a second; each one takes time from a model on the same CPU
+
+
+class Display:
+    """Shows what the model does while it works; a context manager, and callable with each event."""
+
+    def __init__(self, console: Console, *, verbose: bool = False) -> None:
+        self.console = console
+        self.verbose = verbose
+        self._live: Live | None = None
+        self._spinner = Spinner("dots")
+        self._began = time.monotonic()
+        self._status = ""
+        self._reply = ""
+        self._usage = Usage()
+        self._sub_calls = self._sub_calls_done = 0
+
+    def __enter__(self) -> Display:
+        if self.console.is_terminal:
+            self._live = Live(
+                console=self.console,
+                get_renderable=self._work_in_progress,
+                refresh_per_second=REFRESHES,
+                transient=True,
+            )
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        if self._live:
+            self._live.stop()
+
+    def __call__(self, event: events.Event) -> None:
+        match event:
+            case events.RunStarted():
+                self._began = time.monotonic()
+                sub = "" if event.sub == event.root else f", sub calls: {event.sub}"
+                self._line(f"{event.root}{sub} · {size_of(event.context)}", "dim")
+            case events.TurnStarted():
+                self._status, self._reply = f"turn {event.turn}", ""
+                self._sub_calls = self._sub_calls_done = 0
+            case events.TextStreamed():
+                self._reply += event.text
+            case events.CellStarted():
+                self._reply = ""
+                self._print(Syntax(event.code, "python", theme="ansi_dark", background_color="default"))
+            case events.CellFinished():
+                self._execution(event.execution)
+            case events.SubCallStarted():
+                self._sub_calls += 1
+            case events.SubCallFinished():
+                self._sub_calls_done += 1
+                if event.sub_call.error:
+                    self._line(f"sub call failed: {event.sub_call.error}", "yellow")
+            case events.Notice():
+                self._line(event.text, "yellow")
+            case events.TurnFinished():
+                self._turn(event)
+            case events.RunFinished():
+                self._status = self._reply = ""
+
+    def _turn(self, event: events.TurnFinished) -> None:
+        turn, root = event.iteration, event.iteration.root_usage
+        self._usage += turn.usage
+        if not turn.executions and turn.observation:
+            self._print(Text(turn.reply.strip() or "(empty reply)"))
+        calls = sum(len(execution.sub_calls) for execution in turn.executions)
+        cached = f" ({root.cached_tokens:,} cached)" if root.cached_tokens else ""
+        self._line(
+            f"turn {event.turn} · {turn.seconds:.1f} s · {root.prompt_tokens:,}{cached} tokens in, "
+            f"{root.completion_tokens:,} out" + (f" · {calls} sub calls" if calls else ""),
+            "dim",
+        )
+
+    def _execution(self, execution: Execution) -> None:
+        output = "\n".join(text for text in (execution.stdout.rstrip(), execution.value) if text)
+        if output:
+            self._print(Padding(Text(self._short(output), "cyan"), (0, 0, 0, 2)))
+        if execution.error:
+            self._print(Padding(Text(self._short(execution.error), "red"), (0, 0, 0, 2)))
+
+    def _short(self, text: str) -> str:
+        lines = text.splitlines()
+        if not self.verbose and len(lines) > OUTPUT_LINES:
+            left_out = len(lines) - OUTPUT_LINES
+            lines = [*lines[: OUTPUT_LINES - 3], f"… {left_out:,} lines left out …", *lines[-3:]]
+        width = self.console.width * 3
+        return "\n".join(line if self.verbose or len(line) <= width else line[:width] + " …" for line in lines)
+
+    def _work_in_progress(self) -> RenderableType:
+        if not self._status:
+            return Text("")
+        tokens = self._usage.prompt_tokens + self._usage.completion_tokens
+        parts = [self._status, f"{time.monotonic() - self._began:.0f} s", f"{tokens:,} tokens"]
+        if self._sub_calls:
+            parts.append(f"sub calls {self._sub_calls_done} of {self._sub_calls}")
+        self._spinner.update(text=Text(" · ".join(parts), "dim"))
+        return Group(Text("\n".join(self._reply.splitlines()[-STREAM_LINES:])), self._spinner)
+
+    def _line(self, text: str, style: str) -> None:
+        self._print(Text(text, style))
+
+    def _print(self, what: RenderableType) -> None:
+        self.console.print(what, highlight=False)
+
+
+def prepare(client: Any, console: Console, cancel: Cancel) -> None:
+    """Loads an embedded model before the run, with a progress bar if its file must be downloaded."""
+    if not hasattr(client, "prepare"):
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("Loading the model", total=None)
+
+        def show(done: int, total: int, source: str) -> None:
+            progress.update(task, description=f"Downloading from {source}", completed=done, total=total)
+
+        client.prepare(show, cancel)
+
+
+def size_of(context: dict[str, Any]) -> str:
+    """The context in a few words."""
+    kind, length = context.get("type"), context.get("length", 0)
+    if kind == "NoneType":
+        return "no context"
+    unit = "characters" if kind == "str" else "items"
+    return f"context: {kind}, {length:,} {unit}"
+
+
+def summary(result: RLMResult) -> str:
+    """How a run ended, in one line."""
+    usage = result.usage
+    return (
+        f"{result.iterations} iteration{'s' * (result.iterations != 1)} · {result.total_time:.1f} s · "
+        f"{usage['total_prompt_tokens']:,} tokens in ({usage['total_cached_tokens']:,} cached), "
+        f"{usage['total_completion_tokens']:,} out · {result.stop_reason}"
+    )

@@ -1,0 +1,72 @@
+"""The root's messages: append-only, until the window is near and old outputs must go. Knows no client."""
+
+from __future__ import annotations
+
+from rlm import prompts
+from rlm.clients.base import CHARS_PER_TOKEN
+from rlm.types import Message
+
+REFILL = 0.6
+# of the room is used after compaction: each one spoils the prompt cache, so it must not come at every turn
+
+
+class History:
+    """System message, question, then replies and observations in turn.
+
+    The question and the latest observation always stay; of older turns the outputs go first, then the code.
+    """
+
+    def __init__(self, system: str, question: str) -> None:
+        self.messages: list[Message] = [
+            {"role": "system", "content": system},
+            {"role": "user", "content": question},
+        ]
+        self._chars_per_token = CHARS_PER_TOKEN
+
+    def add(self, reply: str, observation: str) -> None:
+        self.messages.append({"role": "assistant", "content": reply})
+        self.messages.append({"role": "user", "content": observation})
+
+    def amend(self, note: str) -> None:
+        """Adds a line to the latest message, unless it ends with it already."""
+        if not self.messages[-1]["content"].endswith(note):
+            self.messages[-1]["content"] += "\n\n" + note
+
+    def measure(self, prompt_tokens: int) -> None:
+        """Learns from the server's count of the present messages how long a token is."""
+        if prompt_tokens > 0:
+            self._chars_per_token = max(1.0, self._characters() / prompt_tokens)
+
+    def compact(self, tokens: int) -> int:
+        """Shortens the history if it is longer than so many tokens; returns the characters left out."""
+        before = self._characters()
+        if before <= tokens * self._chars_per_token:
+            return 0
+        room = tokens * self._chars_per_token
+        for shorten in (self._drop_output, self._drop_turn):
+            while self._characters() > room * REFILL and shorten():
+                pass
+            if self._characters() <= room:
+                break
+        return before - self._characters()
+
+    def _drop_output(self) -> bool:
+        """Replaces the oldest observation that is still whole, never the latest one."""
+        for message in self.messages[3:-1:2]:
+            left_out = prompts.left_out(len(message["content"]))
+            if len(message["content"]) > len(left_out):
+                message["content"] = left_out
+                return True
+        return False
+
+    def _drop_turn(self) -> bool:
+        """Takes the oldest turn out altogether, never the latest one."""
+        if len(self.messages) <= 4:
+            return False
+        del self.messages[2:4]
+        if not self.messages[1]["content"].endswith(prompts.TURNS_LEFT_OUT):
+            self.messages[1]["content"] += prompts.TURNS_LEFT_OUT
+        return True
+
+    def _characters(self) -> int:
+        return sum(len(message["content"]) for message in self.messages)
