@@ -1,4 +1,4 @@
-"""The exceptions that rlm raises. The model's own mistakes are not among them: they are data (`Execution.error`).
+"""The exceptions that rlm raises. The model's own mistakes are none of them, but data (`Execution.error`).
 
 RLMError
 ├── ConfigurationError      what was asked for cannot be: a parameter, a provider, a missing key or extra
@@ -66,7 +66,7 @@ class ModelNotFound(ClientError):
 
 
 class ContextOverflow(ClientError):
-    """The prompt has more tokens than the model's window holds; both are None where the server does not say."""
+    """The prompt has more tokens than the model's window; both are None where the server does not say."""
 
     def __init__(self, message: str, *, prompt_tokens: int | None = None, window: int | None = None) -> None:
         super().__init__(message)
@@ -79,7 +79,7 @@ class RequestRefused(ClientError):
 
 
 class ServerBusy(ClientError):
-    """The server is overloaded, limits the rate or failed; `retry_after` is its advice in seconds, or None."""
+    """The server is overloaded, limits the rate or failed; `retry_after`: its advice in seconds, or None."""
 
     retryable = True
 

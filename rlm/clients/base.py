@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -89,7 +89,7 @@ def collect(
     return Completion(text, usage or estimate(messages, tokens), thinking or stray, finish_reason)
 
 
-def _closable(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+def _closable(chunks: Iterable[Chunk]) -> Generator[Chunk, None, None]:
     """A generator over `chunks`: it has close(), whatever they are."""
     yield from chunks
 
