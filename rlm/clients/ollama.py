@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from rlm.cancel import Cancel
 from rlm.clients import failures, wire
 from rlm.clients.base import Chunk, Options
 from rlm.clients.fit import NUM_CTX
@@ -83,7 +84,7 @@ class Ollama(Remote["httpx.AsyncClient"]):
 
     def window(self) -> int:
         """The context in tokens that this client asks for; the first call asks the server about the model."""
-        return wire.with_retries(lambda: wire.run(self._settle(self._pool())), cancel=Options().cancel)
+        return wire.with_retries(lambda: wire.run(self._settle(self._pool())), cancel=Cancel())
 
     def available(self) -> list[str]:
         """Names of the installed models; raises a ClientError at once where there is no server."""
@@ -100,7 +101,7 @@ class Ollama(Remote["httpx.AsyncClient"]):
         num_ctx = await self._settle(pool)
         facts = await self._server.facts(pool, self.model)
         body = self._body(messages, options, num_ctx, thinks=facts.thinks)
-        answered = False
+        answered = done = False
         try:
             async with pool.stream("POST", "/api/chat", json=body) as response:
                 if response.status_code != 200:
@@ -109,13 +110,13 @@ class Ollama(Remote["httpx.AsyncClient"]):
                 async for line in _lines(response):
                     chunk = self._chunk(line)
                     yield chunk
-                    if chunk.finish_reason:
-                        return
+                    done = done or chunk.finish_reason is not None
         except httpx.RequestError as error:
             if answered:
                 raise InvalidReply(f"{self.server} broke off in the middle of its reply.") from error
             raise self._server.unreachable(error) from error
-        raise InvalidReply(f"{self.server} ended its reply without saying that it is done.")
+        if not done:
+            raise InvalidReply(f"{self.server} ended its reply without saying that it is done.")
 
     def _body(
         self, messages: Sequence[Message], options: Options, num_ctx: int, *, thinks: bool | None

@@ -52,6 +52,8 @@ class Server:
             headers={"Authorization": f"Bearer {bearer}"} if bearer else {},
             # As in Go, and so in Ollama's own client: a proxy is never asked for a loopback address.
             trust_env=not failures.on_this_machine(self.host),
+            # Loading the certificates takes longer than a question to a server that uses none.
+            verify=self.host.startswith("https://"),
         )
 
     async def facts(self, http: httpx.AsyncClient, model: str) -> ModelFacts:

@@ -64,17 +64,20 @@ class SDKClient(Remote[Any]):
 
     def _settings(self) -> dict[str, Any]:
         """What both SDKs' clients are made with; retries and time-outs are wire's."""
-        sdk = self._sdk()
-        timeout = sdk.Timeout(None, connect=wire.CONNECT_TIMEOUT)
-        here = failures.on_this_machine(self.base_url)
-        return {
+        import httpx2
+
+        timeout = httpx2.Timeout(None, connect=wire.CONNECT_TIMEOUT)
+        settings = {
             "api_key": self._key(),
             "base_url": self.base_url,
             "max_retries": 0,
             "timeout": timeout,
-            # A proxy is never asked for a loopback address.
-            "http_client": sdk.DefaultAsyncHttpxClient(timeout=timeout, trust_env=False) if here else None,
         }
+        if failures.on_this_machine(self.base_url):
+            # A proxy is never asked for a loopback address, and plain HTTP needs no certificates.
+            secure = self.base_url.startswith("https://")
+            settings["http_client"] = httpx2.AsyncClient(timeout=timeout, trust_env=False, verify=secure)
+        return settings
 
     def _reply(self, pool: Any, messages: Sequence[Message], options: Options) -> AsyncIterator[Chunk]:
         """Sends one request and yields its reply; raises what the SDK raises."""

@@ -86,6 +86,7 @@ def stream(
         async for item in source():
             items.put(item)
 
+    cancel.check()
     task = asyncio.run_coroutine_threadsafe(pump(), event_loop())
     task.add_done_callback(lambda _: items.put(_END))
     timeout = first_timeout
