@@ -110,7 +110,9 @@ class Display:
             left_out = len(lines) - OUTPUT_LINES
             lines = [*lines[: OUTPUT_LINES - 3], f"… {left_out:,} lines left out …", *lines[-3:]]
         width = self.console.width * 3
-        return "\n".join(line if self.verbose or len(line) <= width else line[:width] + " …" for line in lines)
+        return "\n".join(
+            line if self.verbose or len(line) <= width else line[:width] + " …" for line in lines
+        )
 
     def _work_in_progress(self) -> RenderableType:
         if not self._status:

@@ -87,7 +87,7 @@ def collect(
     return Completion(text, usage or estimate(messages, tokens), thinking, finish_reason)
 
 
-def _closable(chunks: Iterable[Chunk]) -> Generator[Chunk]:
+def _closable(chunks: Iterable[Chunk]) -> Generator[Chunk, None, None]:
     """A generator over `chunks`: it has close(), whatever they are."""
     yield from chunks
 

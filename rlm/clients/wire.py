@@ -24,10 +24,14 @@ FIRST_BYTE_TIMEOUT = 300.0
 # seconds; a server may load the model first, and giving up would abort the load
 CHUNK_TIMEOUT = 60.0
 # seconds between two pieces of a reply
+CONNECT_TIMEOUT = 10.0
+# seconds until a server has accepted the connection
 ATTEMPTS = 4
 # of one request, the first included
 BACKOFF = 0.5
 # seconds before the second attempt, doubled for each further one; jitter comes on top
+LONGEST_PAUSE = 60.0
+# seconds; a server that asks for a longer one (a daily quota, say) has its error raised instead
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +47,11 @@ def event_loop() -> asyncio.AbstractEventLoop:
             loop = _loops[os.getpid()] = asyncio.new_event_loop()
             threading.Thread(target=loop.run_forever, name="rlm-wire", daemon=True).start()
         return loop
+
+
+def running_loop(pid: int) -> asyncio.AbstractEventLoop | None:
+    """The loop of a process, where it has one already; takes no lock."""
+    return _loops.get(pid)
 
 
 def run(call: Coroutine[Any, Any, T], *, timeout: float | None = None) -> T:
@@ -77,6 +86,7 @@ def stream(
         async for item in source():
             items.put(item)
 
+    cancel.check()
     task = asyncio.run_coroutine_threadsafe(pump(), event_loop())
     task.add_done_callback(lambda _: items.put(_END))
     timeout = first_timeout
@@ -89,8 +99,8 @@ def stream(
             task.result()
         except queue.Empty:
             raise ReplyTimeout(
-                f"{server} sent nothing for {timeout:.0f} s. It may be overloaded or still loading "
-                "the model; try again, or allow it more time."
+                f"{server} sent nothing for {timeout:g} s. It may be overloaded or still loading the model; "
+                "try again, or allow it more time."
             ) from None
         finally:
             task.cancel()
@@ -109,6 +119,8 @@ def with_retries(attempt: Callable[[], T], *, cancel: Cancel, attempts: int = AT
                 raise
             advice = error.retry_after if isinstance(error, ServerBusy) else None
             pause = advice if advice is not None else BACKOFF * 2**n * random.uniform(1.0, 1.5)
+            if pause > LONGEST_PAUSE:
+                raise
             logger.warning("%s Trying again in %.1f s.", error, pause)
             cancel.wait(pause)
     raise AssertionError("unreachable")

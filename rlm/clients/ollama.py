@@ -1,0 +1,180 @@
+"""Ollama's native API, POST /api/chat. Knows the wire format; time-outs and retries are wire's.
+
+Every request says `truncate: false, shift: false`: otherwise Ollama drops the oldest messages of a prompt
+that does not fit, and answers as if nothing had happened. Source: docs/api.md in github.com/ollama/ollama.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from rlm.cancel import Cancel
+from rlm.clients import failures, wire
+from rlm.clients.base import Chunk, Options
+from rlm.clients.fit import NUM_CTX
+from rlm.clients.ollama_server import Server, ollama_host, tagged
+from rlm.clients.remote import Remote
+from rlm.errors import ConfigurationError, InvalidReply
+from rlm.types import Message, Usage
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["Ollama", "ollama_host"]
+
+AVAILABLE_TIMEOUT = 2.0
+# seconds; "is it there?" must not hold anyone up
+
+logger = logging.getLogger(__name__)
+
+_windows: dict[tuple[str, str], int] = {}
+# One window for each (host, model) in this process: a request with another num_ctx makes the server reload
+# the model, and a root and a sub client that differ would do so at every turn. Touched on wire's loop alone.
+
+
+class Ollama(Remote["httpx.AsyncClient"]):
+    """A model on an Ollama server.
+
+    model: as in `ollama run`; `http://server:11434/name` names the server too.
+    host: as in OLLAMA_HOST, which is the default.
+    num_ctx: window in tokens. The default is a ceiling: the model's own length and, where the server is on
+        this machine, the free memory may make it smaller. Any other value is obeyed up to the model's length.
+    keep_alive: how long the server keeps the model loaded after a call.
+    think: True, False or a level such as "low", for models that can; None leaves it to the server.
+    first_timeout, chunk_timeout: seconds of silence allowed before the reply and within it.
+    """
+
+    concurrency = 4
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        host: str | None = None,
+        num_ctx: int = NUM_CTX,
+        keep_alive: str = "30m",
+        think: bool | str | None = None,
+        first_timeout: float = wire.FIRST_BYTE_TIMEOUT,
+        chunk_timeout: float = wire.CHUNK_TIMEOUT,
+    ) -> None:
+        if model.startswith(("http://", "https://")):
+            url = urlsplit(model)
+            host, model = f"{url.scheme}://{url.netloc}", url.path.strip("/")
+        if not model.strip():
+            raise ConfigurationError('The name of an Ollama model is empty. Give one, such as "qwen3:4b".')
+        if num_ctx < 1:
+            raise ConfigurationError(f"num_ctx must be a positive number of tokens, not {num_ctx}.")
+        self.model = self.name = model.strip()
+        self.host = ollama_host(host)
+        self.num_ctx = num_ctx
+        self.keep_alive = keep_alive
+        self.think = think
+        self.first_timeout = first_timeout
+        self.chunk_timeout = chunk_timeout
+        self._server = Server(self.host)
+        self.server = self._server.label
+        self._settled = False
+
+    def __repr__(self) -> str:
+        return f"Ollama({self.model!r}, host={self.host!r})"
+
+    def window(self) -> int:
+        """The context in tokens that this client asks for; the first call asks the server about the model."""
+        return wire.with_retries(lambda: wire.run(self._settle(self._pool())), cancel=Cancel())
+
+    def available(self) -> list[str]:
+        """Names of the installed models; raises a ClientError at once where there is no server."""
+        return wire.run(self._server.names(self._pool(), timeout=AVAILABLE_TIMEOUT))
+
+    def _open(self) -> httpx.AsyncClient:
+        return self._server.connect()
+
+    async def _chat(
+        self, pool: httpx.AsyncClient, messages: Sequence[Message], options: Options
+    ) -> AsyncIterator[Chunk]:
+        import httpx
+
+        num_ctx = await self._settle(pool)
+        facts = await self._server.facts(pool, self.model)
+        body = self._body(messages, options, num_ctx, thinks=facts.thinks)
+        answered = done = False
+        try:
+            async with pool.stream("POST", "/api/chat", json=body) as response:
+                if response.status_code != 200:
+                    raise await self._server.failure(pool, response, self.model)
+                answered = True
+                async for line in _lines(response):
+                    chunk = self._chunk(line)
+                    yield chunk
+                    done = done or chunk.finish_reason is not None
+        except httpx.RequestError as error:
+            if answered:
+                raise InvalidReply(f"{self.server} broke off in the middle of its reply.") from error
+            raise self._server.unreachable(error) from error
+        if not done:
+            raise InvalidReply(f"{self.server} ended its reply without saying that it is done.")
+
+    def _body(
+        self, messages: Sequence[Message], options: Options, num_ctx: int, *, thinks: bool | None
+    ) -> dict[str, Any]:
+        settings: dict[str, Any] = {"num_ctx": num_ctx, "num_predict": options.max_tokens}
+        if options.temperature is not None:
+            settings["temperature"] = options.temperature
+        body = {
+            "model": self.model,
+            "messages": list(messages),
+            "stream": True,
+            "truncate": False,
+            "shift": False,
+            "keep_alive": self.keep_alive,
+            "options": settings,
+        }
+        think = self.think if options.think is None else options.think
+        if think is not None and thinks is not False:
+            body["think"] = think
+        return body
+
+    def _chunk(self, line: bytes) -> Chunk:
+        try:
+            reply = json.loads(line)
+            if "error" in reply:
+                said = str(reply["error"])
+                if failures.is_overflow(said):
+                    raise failures.overflow(said, server=self.server, model=self.model)
+                raise InvalidReply(f"{self.server} failed in the middle of its reply: {failures.quote(said)}")
+            message = reply.get("message") or {}
+            text, thinking = message.get("content") or "", message.get("thinking") or ""
+            if not reply.get("done"):
+                return Chunk(text, thinking)
+            usage = Usage(reply.get("prompt_eval_count") or 0, reply.get("eval_count") or 0)
+            return Chunk(text, thinking, usage, "length" if reply.get("done_reason") == "length" else "stop")
+        except (ValueError, TypeError, AttributeError) as error:
+            said = failures.quote(line.decode(errors="replace"))
+            raise InvalidReply(f"{self.server} sent a line that is no piece of a reply: {said}") from error
+
+    async def _settle(self, pool: httpx.AsyncClient) -> int:
+        """The window of this model in this process; an explicit num_ctx replaces an earlier choice."""
+        key = (self.host, tagged(self.model))
+        if not (self._settled and key in _windows):
+            window = await self._server.window(pool, self.model, self.num_ctx)
+            if _windows.setdefault(key, window) != window and self.num_ctx != NUM_CTX:
+                logger.warning("%s: num_ctx of %s is %d from now on.", self.server, self.model, window)
+                _windows[key] = window
+            self._settled = True
+        return _windows[key]
+
+
+async def _lines(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The lines of a stream. httpx's own would also split at U+0085, which may stand inside a JSON string."""
+    rest = b""
+    async for data in response.aiter_bytes():
+        *whole, rest = (rest + data).split(b"\n")
+        for line in whole:
+            if line.strip():
+                yield line
+    if rest.strip():
+        yield rest

@@ -1,0 +1,566 @@
+"""Stand-ins for Ollama, OpenAI and Anthropic: real HTTP servers on the loopback, strict about their formats.
+
+A request with a field that the real API does not know, or without one that it needs, is answered with 400
+and noted in `violations`. What the next replies are stands in `replies`; without any, the last message comes
+back.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import select
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal
+
+CACHED_TOKENS = 3
+PROMPT_TOKENS = 11
+OVERFLOW = (5000, 4096)
+# tokens of the prompt and of the window that a reply with failure="overflow" tells
+ENDLESS_PIECES = 3000
+# of an endless reply, should nobody stop it
+
+
+@dataclass(frozen=True)
+class Reply:
+    """How a server answers one chat request."""
+
+    text: str | None = None
+    # None: "echo: " and the last message
+    thinking: str = ""
+    finish: Literal["stop", "length"] = "stop"
+    endless: bool = False
+    # "word word word …" until the client hangs up
+    failure: Literal["auth", "missing", "busy", "overflow", "refused"] | None = None
+    # an error answer in place of a reply
+    retry_after: str | None = None
+    # header of such an answer
+    breaks: Literal["drop", "cut", "reset", "garbage", "shape", "error", "unfinished"] | None = None
+    # drop: the connection, before any answer; in the middle of the reply: cut it off, reset the connection,
+    # send what is not JSON, or JSON of another shape, send an error; unfinished: end it in good order, but without its last message
+    stalls: Literal["before", "within"] | None = None
+    # silence before the answer begins, or after its first piece, until the client hangs up
+
+
+class Refusal(Exception):
+    """A request that the real server would not take."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: FakeServer
+
+    def do_GET(self) -> None:
+        self.answer("GET", {})
+
+    def do_POST(self) -> None:
+        self.answer("POST", json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+    def answer(self, method: str, body: dict[str, Any]) -> None:
+        try:
+            self.server.route(self, f"{method} {self.path}", body)
+        except Refusal as refusal:
+            self.server.violations.append(str(refusal))
+            self.send_json(400, self.server.error_body("invalid_request_error", str(refusal)))
+        except (BrokenPipeError, ConnectionResetError):
+            self.server.hung_up.set()
+            self.close_connection = True
+
+    def send_json(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def begin(self, content_type: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+
+    def send_chunk(self, data: bytes) -> None:
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        self.wfile.flush()
+
+    def wait_for_hang_up(self) -> None:
+        self.close_connection = True
+        while not self.server.stopping.is_set():
+            readable, _, _ = select.select([self.connection], [], [], 0.02)
+            if readable and not self.connection.recv(1, socket.MSG_PEEK):
+                self.server.hung_up.set()
+                return
+
+    def reset(self) -> None:
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+class FakeServer(ThreadingHTTPServer):
+    """What the three have in common; used as a context manager."""
+
+    daemon_threads = True
+    request_queue_size = 64
+    chat_path: str
+    content_type: str
+
+    def __init__(self, *replies: Reply, key: str | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.replies = list(replies)
+        self.key = key
+        # None: any key will do
+        self.requests: list[tuple[str, dict[str, Any]]] = []
+        # all of them: "POST /api/chat" and the body
+        self.headers: list[dict[str, str]] = []
+        # of the chat requests, names in lower case
+        self.violations: list[str] = []
+        self.crashes: list[BaseException] = []
+        self.generated = 0
+        # pieces of replies sent
+        self.hung_up = threading.Event()
+        # a client has closed its connection in the middle of a reply
+        self.stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01})
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    @property
+    def chats(self) -> list[dict[str, Any]]:
+        """Bodies of the chat requests."""
+        return [body for route, body in self.requests if route == self.chat_path]
+
+    def __enter__(self) -> FakeServer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopping.set()
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        import sys
+
+        error = sys.exception() if hasattr(sys, "exception") else sys.exc_info()[1]
+        if not isinstance(error, ConnectionError):
+            self.crashes.append(error)
+
+    def route(self, handler: Handler, route: str, body: dict[str, Any]) -> None:
+        with self._lock:
+            self.requests.append((route, body))
+        if route != self.chat_path:
+            raise Refusal(f"no such path: {route}")
+        self.chat(handler, body)
+
+    def chat(self, handler: Handler, body: dict[str, Any]) -> None:
+        headers = {name.lower(): value for name, value in handler.headers.items()}
+        with self._lock:
+            self.headers.append(headers)
+            reply = self.replies.pop(0) if self.replies else Reply()
+        self.check(body, headers)
+        sent_key = headers.get("authorization", "").removeprefix("Bearer ") or headers.get("x-api-key", "")
+        if reply.failure == "auth" or (self.key is not None and sent_key != self.key):
+            handler.send_json(401, self.error_body("authentication_error", f"Incorrect API key: {sent_key}"))
+        elif reply.failure:
+            status, error = self.failure(reply.failure, body["model"], sent_key)
+            handler.send_json(status, error, {"Retry-After": reply.retry_after} if reply.retry_after else {})
+        elif reply.breaks == "drop":
+            handler.reset()
+        elif reply.stalls == "before":
+            handler.wait_for_hang_up()
+        else:
+            self.stream(handler, reply, body)
+
+    def stream(self, handler: Handler, reply: Reply, body: dict[str, Any]) -> None:
+        text = f"echo: {text_of(body['messages'][-1])}" if reply.text is None else reply.text
+        said = itertools.repeat("word ", ENDLESS_PIECES) if reply.endless else iter(pieces(text))
+        parts = itertools.chain(
+            (("thinking", word) for word in pieces(reply.thinking)), (("text", w) for w in said)
+        )
+        handler.begin(self.content_type)
+        for data in self.start(body):
+            handler.send_chunk(data)
+        sent = 0
+        for kind, word in parts:
+            handler.send_chunk(self.piece(kind, word))
+            sent += 1
+            with self._lock:
+                self.generated += 1
+            if reply.stalls == "within":
+                return handler.wait_for_hang_up()
+            if reply.breaks and self.break_off(handler, reply.breaks):
+                return None
+            if reply.endless:
+                time.sleep(0.002)
+        for data in self.end(reply, sent, body):
+            handler.send_chunk(data)
+        handler.wfile.write(b"0\r\n\r\n")
+        return None
+
+    def break_off(self, handler: Handler, how: str) -> bool:
+        """Whether the reply is over."""
+        if how == "reset":
+            handler.reset()
+        elif how == "cut":
+            handler.close_connection = True
+        elif how == "garbage":
+            handler.send_chunk(self.frame("{not JSON", "content_block_delta"))
+        elif how == "shape":
+            handler.send_chunk(
+                self.frame('{"choices": [{}], "message": 7, "type": "x"}', "content_block_delta")
+            )
+        elif how == "error":
+            handler.send_chunk(self.frame(json.dumps(self.error_body("api_error", "out of luck")), "error"))
+        if how in ("garbage", "shape", "error", "unfinished"):
+            handler.wfile.write(b"0\r\n\r\n")
+        return True
+
+    # What each of them does in its own way:
+
+    def check(self, body: dict[str, Any], headers: dict[str, str]) -> None:
+        raise NotImplementedError
+
+    def error_body(self, kind: str, message: str) -> Any:
+        raise NotImplementedError
+
+    def failure(self, kind: str, model: str, key: str) -> tuple[int, Any]:
+        raise NotImplementedError
+
+    def frame(self, data: str, event: str = "") -> bytes:
+        raise NotImplementedError
+
+    def start(self, body: dict[str, Any]) -> Iterator[bytes]:
+        raise NotImplementedError
+
+    def piece(self, kind: str, text: str) -> bytes:
+        raise NotImplementedError
+
+    def end(self, reply: Reply, sent: int, body: dict[str, Any]) -> Iterator[bytes]:
+        raise NotImplementedError
+
+
+class FakeOllama(FakeServer):
+    """Ollama's native API."""
+
+    chat_path = "POST /api/chat"
+    content_type = "application/x-ndjson"
+
+    FIELDS = frozenset(
+        (
+            "model",
+            "messages",
+            "stream",
+            "format",
+            "keep_alive",
+            "tools",
+            "options",
+            "think",
+            "truncate",
+            "shift",
+            "logprobs",
+            "top_logprobs",
+        )
+    )
+    OPTIONS = frozenset(("num_ctx", "num_predict", "temperature", "top_k", "top_p", "min_p", "seed", "stop"))
+
+    def __init__(self, *replies: Reply, key: str | None = None) -> None:
+        super().__init__(*replies, key=key)
+        self.models = {"tiny:latest": shown(), "thinker:4b": shown(capabilities=["completion", "thinking"])}
+        self.loaded: dict[str, int] = {}
+        # name -> context_length
+        self.chat_error: tuple[int, Any] | None = None
+        # answers every chat request
+        self.errors_sent = 0
+
+    def route(self, handler: Handler, route: str, body: dict[str, Any]) -> None:
+        if route == self.chat_path:
+            return super().route(handler, route, body)
+        with self._lock:
+            self.requests.append((route, body))
+        if route == "POST /api/show":
+            if set(body) != {"model"}:
+                raise Refusal(f"/api/show takes model, not {sorted(body)}")
+            if tagged(body["model"]) not in self.models:
+                return handler.send_json(404, {"error": f"model '{body['model']}' not found"})
+            return handler.send_json(200, self.models[tagged(body["model"])])
+        if route == "GET /api/tags":
+            return handler.send_json(200, {"models": [{"name": name, "size": 1000} for name in self.models]})
+        if route == "GET /api/ps":
+            running = [{"name": name, "context_length": length} for name, length in self.loaded.items()]
+            return handler.send_json(200, {"models": running})
+        raise Refusal(f"no such path: {route}")
+
+    def chat(self, handler: Handler, body: dict[str, Any]) -> None:
+        if self.chat_error:
+            self.errors_sent += 1
+            return handler.send_json(*self.chat_error)
+        return super().chat(handler, body)
+
+    def check(self, body: dict[str, Any], headers: dict[str, str]) -> None:
+        unknown = (set(body) - self.FIELDS) | (set(body.get("options", {})) - self.OPTIONS)
+        if unknown:
+            raise Refusal(f"unknown fields: {sorted(unknown)}")
+        check_messages(body)
+        if "think" in body and "thinking" not in self.models[tagged(body["model"])]["capabilities"]:
+            raise Refusal(f'"{body["model"]}" does not support thinking')
+        for name in ("num_ctx", "num_predict"):
+            if not isinstance(body["options"].get(name), int):
+                raise Refusal(f"{name} must be a number, or a reply runs to ten windows")
+
+    def error_body(self, kind: str, message: str) -> Any:
+        if kind == "authentication_error":
+            return {"error": "unauthorized", "signin_url": "https://ollama.com/connect?key=abc"}
+        return {"error": message}
+
+    def failure(self, kind: str, model: str, key: str) -> tuple[int, Any]:
+        prompt, window = OVERFLOW
+        nested = {
+            "code": 400,
+            "message": f"the request exceeds the available context size ({window} tokens), try increasing it",
+            "type": "exceed_context_size_error",
+            "n_prompt_tokens": prompt,
+            "n_ctx": window,
+        }
+        return {
+            "missing": (404, {"error": f"model '{model}' not found"}),
+            "busy": (503, {"error": "server busy, please try again.  maximum pending requests exceeded"}),
+            "overflow": (400, {"error": json.dumps({"error": nested})}),
+            "refused": (400, {"error": "this request is beyond me"}),
+        }[kind]
+
+    def frame(self, data: str, event: str = "") -> bytes:
+        return data.encode() + b"\n"
+
+    def start(self, body: dict[str, Any]) -> Iterator[bytes]:
+        return iter(())
+
+    def piece(self, kind: str, text: str) -> bytes:
+        message = {"role": "assistant", "content": text if kind == "text" else ""}
+        if kind == "thinking":
+            message["thinking"] = text
+        # Like Go: U+0085 goes out as it is.
+        return self.frame(
+            json.dumps({"model": "tiny", "message": message, "done": False}, ensure_ascii=False)
+        )
+
+    def end(self, reply: Reply, sent: int, body: dict[str, Any]) -> Iterator[bytes]:
+        last = {
+            "model": body["model"],
+            "message": {"role": "assistant", "content": ""},
+            "done": True,
+            "done_reason": reply.finish,
+            "prompt_eval_count": PROMPT_TOKENS,
+            "eval_count": sent,
+        }
+        yield self.frame(json.dumps(last))
+
+
+class FakeOpenAI(FakeServer):
+    """OpenAI's Chat Completions; `refuses` names parameters that it does not take."""
+
+    chat_path = "POST /v1/chat/completions"
+    content_type = "text/event-stream"
+
+    FIELDS = frozenset(
+        (
+            "model",
+            "messages",
+            "stream",
+            "stream_options",
+            "max_tokens",
+            "max_completion_tokens",
+            "temperature",
+            "reasoning_effort",
+        )
+    )
+
+    def __init__(
+        self, *replies: Reply, key: str | None = None, refuses: frozenset[str] = frozenset()
+    ) -> None:
+        super().__init__(*replies, key=key)
+        self.refuses = refuses
+        self.thinking_field = "reasoning_content"
+
+    def chat(self, handler: Handler, body: dict[str, Any]) -> None:
+        for name in sorted(self.refuses & set(body)):
+            message = f"Unsupported parameter: '{name}' is not supported with this model. See the manual."
+            return handler.send_json(
+                400, {"error": {"message": message, "param": name, "code": "unsupported"}}
+            )
+        return super().chat(handler, body)
+
+    def check(self, body: dict[str, Any], headers: dict[str, str]) -> None:
+        if unknown := set(body) - self.FIELDS:
+            raise Refusal(f"unknown fields: {sorted(unknown)}")
+        check_messages(body)
+        if not headers.get("authorization", "").startswith("Bearer "):
+            raise Refusal("no Authorization header")
+        if {"max_tokens", "max_completion_tokens"} <= set(body):
+            raise Refusal("max_tokens and max_completion_tokens exclude each other")
+
+    def error_body(self, kind: str, message: str) -> Any:
+        return {"error": {"message": message, "type": kind, "param": None, "code": None}}
+
+    def failure(self, kind: str, model: str, key: str) -> tuple[int, Any]:
+        prompt, window = OVERFLOW
+        too_long = (
+            f"This model's maximum context length is {window} tokens. However, your messages resulted in "
+            f"{prompt} tokens. Please reduce the length of the messages."
+        )
+        return {
+            "missing": (404, self.error_body("invalid_request_error", f"The model '{model}' does not exist")),
+            "busy": (503, self.error_body("server_error", "The engine is currently overloaded")),
+            "overflow": (400, self.error_body("invalid_request_error", too_long)),
+            "refused": (400, self.error_body("invalid_request_error", f"Not for you, {key}")),
+        }[kind]
+
+    def frame(self, data: str, event: str = "") -> bytes:
+        return f"data: {data}\n\n".encode()
+
+    def event(self, choices: list[Any], **more: Any) -> bytes:
+        head = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+        return self.frame(json.dumps({**head, "choices": choices, **more}))
+
+    def delta(self, finish: str | None = None, **delta: str) -> bytes:
+        return self.event([{"index": 0, "delta": delta, "finish_reason": finish}])
+
+    def start(self, body: dict[str, Any]) -> Iterator[bytes]:
+        yield self.delta(role="assistant", content="")
+
+    def piece(self, kind: str, text: str) -> bytes:
+        return self.delta(**{"content" if kind == "text" else self.thinking_field: text})
+
+    def end(self, reply: Reply, sent: int, body: dict[str, Any]) -> Iterator[bytes]:
+        yield self.delta(reply.finish)
+        if body.get("stream_options") == {"include_usage": True}:
+            usage = {
+                "prompt_tokens": PROMPT_TOKENS,
+                "completion_tokens": sent,
+                "total_tokens": PROMPT_TOKENS + sent,
+                "prompt_tokens_details": {"cached_tokens": CACHED_TOKENS},
+            }
+            yield self.event([], usage=usage)
+        yield self.frame("[DONE]")
+
+
+class FakeAnthropic(FakeServer):
+    """Anthropic's Messages."""
+
+    chat_path = "POST /v1/messages"
+    content_type = "text/event-stream"
+
+    FIELDS = frozenset(("model", "messages", "max_tokens", "stream", "system", "cache_control", "thinking"))
+
+    def check(self, body: dict[str, Any], headers: dict[str, str]) -> None:
+        if unknown := set(body) - self.FIELDS:
+            raise Refusal(f"unknown fields: {sorted(unknown)}")
+        if "anthropic-version" not in headers:
+            raise Refusal("no anthropic-version header")
+        if not isinstance(body.get("max_tokens"), int):
+            raise Refusal("max_tokens: field required")
+        check_messages(body)
+        roles = [message["role"] for message in body["messages"]]
+        if set(roles) - {"user", "assistant"} or roles[0] != "user":
+            raise Refusal(f"roles: {roles}")
+        if any(one == next_one for one, next_one in itertools.pairwise(roles)):
+            raise Refusal(f"roles must alternate: {roles}")
+
+    def error_body(self, kind: str, message: str) -> Any:
+        return {"type": "error", "error": {"type": kind, "message": message}}
+
+    def failure(self, kind: str, model: str, key: str) -> tuple[int, Any]:
+        prompt, window = OVERFLOW
+        too_long = f"prompt is too long: {prompt} tokens > {window} maximum"
+        return {
+            "missing": (404, self.error_body("not_found_error", f"model: {model}")),
+            "busy": (529, self.error_body("overloaded_error", "Overloaded")),
+            "overflow": (400, self.error_body("invalid_request_error", too_long)),
+            "refused": (400, self.error_body("invalid_request_error", f"Not for you, {key}")),
+        }[kind]
+
+    def frame(self, data: str, event: str = "") -> bytes:
+        return f"event: {event}\ndata: {data}\n\n".encode()
+
+    def event(self, kind: str, **fields: Any) -> bytes:
+        return self.frame(json.dumps({"type": kind, **fields}), kind)
+
+    def start(self, body: dict[str, Any]) -> Iterator[bytes]:
+        usage = {
+            "input_tokens": PROMPT_TOKENS - CACHED_TOKENS - 2,
+            "cache_creation_input_tokens": 2,
+            "cache_read_input_tokens": CACHED_TOKENS,
+            "output_tokens": 1,
+        }
+        message = {"id": "m1", "type": "message", "role": "assistant", "model": body["model"], "content": []}
+        yield self.event("message_start", message={**message, "stop_reason": None, "usage": usage})
+        yield self.event("ping")
+        yield self.event("content_block_start", index=0, content_block={"type": "text", "text": ""})
+
+    def piece(self, kind: str, text: str) -> bytes:
+        return self.event("content_block_delta", index=0, delta={"type": f"{kind}_delta", kind: text})
+
+    def end(self, reply: Reply, sent: int, body: dict[str, Any]) -> Iterator[bytes]:
+        reason = {"stop": "end_turn", "length": "max_tokens"}[reply.finish]
+        yield self.event("content_block_stop", index=0)
+        yield self.event("message_delta", delta={"stop_reason": reason}, usage={"output_tokens": sent})
+        yield self.event("message_stop")
+
+
+def check_messages(body: dict[str, Any]) -> None:
+    if body.get("stream") is not True or not isinstance(body.get("model"), str):
+        raise Refusal("model and stream: true are needed")
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise Refusal("messages must be a list with something in it")
+    for message in messages:
+        if set(message) != {"role", "content"} or not isinstance(message["content"], str):
+            raise Refusal(f"a message is a role and a text, not {message}")
+
+
+def text_of(message: dict[str, Any]) -> str:
+    return str(message["content"])
+
+
+def pieces(text: str) -> list[str]:
+    """A reply's text as it is streamed: word by word."""
+    return re.findall(r"\S+\s*|\s+", text)
+
+
+def tagged(model: str) -> str:
+    return model if ":" in model else f"{model}:latest"
+
+
+def shown(length: int = 8192, layers: int = 2, capabilities: list[str] | None = None) -> dict[str, Any]:
+    """A reply of /api/show; with two layers a token of context takes 64 bytes, which always fit."""
+    return {
+        "capabilities": capabilities or ["completion"],
+        "model_info": {
+            "general.architecture": "tiny",
+            "tiny.context_length": length,
+            "tiny.block_count": layers,
+            "tiny.attention.head_count": 4,
+            "tiny.attention.head_count_kv": 1,
+            "tiny.attention.key_length": 8,
+            "tiny.attention.value_length": 8,
+        },
+    }

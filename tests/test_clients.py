@@ -1,0 +1,902 @@
+"""One contract for every client, then what is particular to each. To add a client, add a Case."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import pickle
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from servers import (
+    CACHED_TOKENS,
+    ENDLESS_PIECES,
+    OVERFLOW,
+    PROMPT_TOKENS,
+    FakeAnthropic,
+    FakeOllama,
+    FakeOpenAI,
+    FakeServer,
+    Reply,
+    shown,
+)
+
+from rlm.cancel import Cancel
+from rlm.clients import failures, fit, wire
+from rlm.clients.anthropic import Anthropic, merged
+from rlm.clients.base import Options
+from rlm.clients.fit import ModelFacts
+from rlm.clients.ollama import Ollama, ollama_host
+from rlm.clients.ollama_server import Server
+from rlm.clients.openai import OpenAI
+from rlm.errors import (
+    AuthenticationError,
+    Cancelled,
+    ClientError,
+    ConfigurationError,
+    ContextOverflow,
+    InvalidReply,
+    ModelNotFound,
+    ReplyTimeout,
+    RequestRefused,
+    ServerBusy,
+    Unreachable,
+)
+from rlm.types import Message, Usage
+
+BREAKS = ["cut", "reset", "garbage", "shape", "error", "unfinished"]
+KEY = "sk-secret-0123456789abcdef"
+SYSTEM = Message(role="system", content="Be brief.")
+
+
+def user(content: str) -> Message:
+    return Message(role="user", content=content)
+
+
+def assistant(content: str) -> Message:
+    return Message(role="assistant", content=content)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A client, and the server that it talks to."""
+
+    server: type[FakeServer]
+    build: Callable[..., Any]
+    # (url, **options of the client) -> client
+    reports_cache: bool = True
+    sends_key: bool = True
+
+
+CASES = {
+    "ollama": Case(
+        FakeOllama,
+        lambda url, **options: Ollama("tiny", host=url, **options),
+        reports_cache=False,
+        sends_key=False,
+    ),
+    "openai": Case(
+        FakeOpenAI, lambda url, **options: OpenAI("m", base_url=f"{url}/v1", api_key=KEY, **options)
+    ),
+    "anthropic": Case(
+        FakeAnthropic, lambda url, **options: Anthropic("m", base_url=url, api_key=KEY, **options)
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def _quick_retries_and_no_settings_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "BACKOFF", 0.001)
+    # A port may come back, with another server behind it.
+    monkeypatch.setattr("rlm.clients.ollama._windows", {})
+    monkeypatch.setattr("rlm.clients.ollama_server._facts", {})
+    for name in list(os.environ):
+        if (
+            name.endswith(("_API_KEY", "_BASE_URL"))
+            or name.lower().endswith("_proxy")
+            or name == "OLLAMA_HOST"
+        ):
+            monkeypatch.delenv(name)
+    # A client that went through a proxy would meet this dead end.
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+
+
+@pytest.fixture(params=CASES.values(), ids=CASES.keys())
+def case(request: pytest.FixtureRequest) -> Case:
+    return request.param
+
+
+def serving(server: FakeServer) -> Iterator[FakeServer]:
+    with server:
+        yield server
+    assert server.violations == []
+    assert server.crashes == []
+
+
+@pytest.fixture
+def server(case: Case) -> Iterator[FakeServer]:
+    yield from serving(case.server())
+
+
+@pytest.fixture
+def connect(case: Case, server: FakeServer) -> Iterator[Callable[..., Any]]:
+    """Builds clients of the server and closes them."""
+    built = []
+
+    def connect(**options: Any) -> Any:
+        built.append(case.build(server.url, **options))
+        return built[-1]
+
+    yield connect
+    for client in built:
+        client.close()
+
+
+@pytest.fixture
+def client(connect: Callable[..., Any]) -> Any:
+    return connect()
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class TestContract:
+    def test_the_reply_arrives(self, client: Any, server: FakeServer) -> None:
+        server.replies = [Reply("Four of them, says café ☕.")]
+        completion = client.complete([SYSTEM, user("How many?")], Options())
+        assert completion.text == "Four of them, says café ☕."
+        assert completion.finish_reason == "stop"
+
+    def test_usage_is_what_the_server_counted(self, case: Case, client: Any, server: FakeServer) -> None:
+        server.replies = [Reply("one two three")]
+        completion = client.complete([user("?")], Options())
+        cached = CACHED_TOKENS if case.reports_cache else 0
+        assert completion.usage == Usage(PROMPT_TOKENS, 3, cached)
+
+    def test_thinking_is_kept_apart(self, client: Any, server: FakeServer) -> None:
+        server.replies = [Reply("Four.", thinking="Two and two.")]
+        completion = client.complete([user("?")], Options())
+        assert (completion.text, completion.thinking) == ("Four.", "Two and two.")
+
+    def test_a_reply_that_ran_out_of_tokens_says_so(self, client: Any, server: FakeServer) -> None:
+        server.replies = [Reply("one two", finish="length")]
+        assert client.complete([user("?")], Options(max_tokens=2)).finish_reason == "length"
+
+    def test_text_is_shown_as_it_arrives(self, client: Any, server: FakeServer) -> None:
+        server.replies = [Reply("one two three")]
+        seen: list[str] = []
+        client.complete([user("?")], Options(on_text=seen.append))
+        assert seen == ["one ", "two ", "three"]
+
+    def test_generation_stops_when_the_text_is_complete(self, client: Any, server: FakeServer) -> None:
+        server.replies = [Reply(endless=True)]
+        completion = client.complete([user("?")], Options(until=lambda text: text.count("word") == 5))
+        assert completion.text == "word " * 5
+        assert completion.usage.estimated_tokens > 0
+        assert server.hung_up.wait(5)
+        assert 5 <= server.generated < ENDLESS_PIECES / 2
+
+    def test_usage_is_exact_when_the_model_stops_by_itself_right_there(
+        self, client: Any, server: FakeServer
+    ) -> None:
+        server.replies = [Reply("one two stop")]
+        completion = client.complete([user("?")], Options(until=lambda text: text.endswith("stop")))
+        assert completion.text == "one two stop"
+        assert (completion.usage.completion_tokens, completion.usage.estimated_tokens) == (3, 0)
+
+    def test_cancel_before_the_first_byte(self, client: Any, server: FakeServer) -> None:
+        server.replies = [Reply(stalls="before")]
+        cancel = Cancel()
+        thrower = threading.Thread(target=lambda: (until(lambda: server.chats), cancel.set("timeout")))
+        thrower.start()
+        start = time.monotonic()
+        with pytest.raises(Cancelled) as caught:
+            client.complete([user("?")], Options(cancel=cancel))
+        assert time.monotonic() - start < 1
+        assert caught.value.reason == "timeout"
+        assert server.hung_up.wait(5)
+        thrower.join()
+
+    def test_cancel_in_the_middle_of_a_reply(self, client: Any, server: FakeServer) -> None:
+        server.replies = [Reply(endless=True)]
+        cancel, begun = Cancel(), threading.Event()
+        thrower = threading.Thread(target=lambda: (begun.wait(), cancel.set()))
+        thrower.start()
+        start = time.monotonic()
+        with pytest.raises(Cancelled):
+            client.complete([user("?")], Options(cancel=cancel, on_text=lambda _: begun.set()))
+        assert time.monotonic() - start < 1
+        assert server.hung_up.wait(5)
+        thrower.join()
+
+    def test_a_cancelled_call_is_not_sent(self, client: Any, server: FakeServer) -> None:
+        cancel = Cancel()
+        cancel.set()
+        with pytest.raises(Cancelled):
+            client.complete([user("?")], Options(cancel=cancel))
+        time.sleep(0.05)
+        assert server.chats == []
+
+    def test_no_server_is_unreachable_at_once(self, case: Case) -> None:
+        url = f"http://127.0.0.1:{closed_port()}"
+        client = case.build(url)
+        start = time.monotonic()
+        with pytest.raises(Unreachable, match=url):
+            client.complete([user("?")], Options())
+        assert time.monotonic() - start < 1
+        client.close()
+
+    def test_a_dropped_connection_is_tried_again(self, client: Any, server: FakeServer) -> None:
+        server.replies = [Reply(breaks="drop"), Reply("yes")]
+        assert client.complete([user("?")], Options()).text == "yes"
+
+    def test_a_dropped_connection_is_unreachable_in_the_end(self, client: Any, server: FakeServer) -> None:
+        server.replies = [Reply(breaks="drop")] * 9
+        with pytest.raises(Unreachable):
+            client.complete([user("?")], Options())
+        assert len(server.chats) == wire.ATTEMPTS
+
+    def test_a_refused_key_is_named_but_not_shown(self, case: Case, client: Any, server: FakeServer) -> None:
+        server.replies = [Reply(failure="auth")]
+        with pytest.raises(AuthenticationError) as caught:
+            client.complete([user("?")], Options())
+        shown = f"{caught.value} {caught.value!r} {caught.value.__cause__}"
+        assert KEY not in shown
+        assert KEY[:8] not in shown
+        assert "_API_KEY" in shown or "Sign in at https://ollama.com/connect" in shown
+        assert (server.headers[0].get("authorization") == f"Bearer {KEY}") == case.sends_key
+        assert len(server.chats) == 1
+
+    def test_a_key_in_a_refusal_is_not_shown(self, client: Any, server: FakeServer) -> None:
+        server.replies = [Reply(failure="refused")]
+        with pytest.raises(RequestRefused) as caught:
+            client.complete([user("?")], Options())
+        assert KEY not in f"{caught.value} {caught.value.__cause__}"
+        assert "400" in str(caught.value)
+
+    def test_an_unknown_model_is_not_found(self, client: Any, server: FakeServer) -> None:
+        server.replies = [Reply(failure="missing")]
+        with pytest.raises(ModelNotFound, match=client.model):
+            client.complete([user("?")], Options())
+        assert len(server.chats) == 1
+
+    def test_a_busy_server_is_tried_again(self, client: Any, server: FakeServer) -> None:
+        server.replies = [Reply(failure="busy"), Reply(failure="busy"), Reply("yes")]
+        assert client.complete([user("?")], Options()).text == "yes"
+        assert len(server.chats) == 3
+
+    def test_a_server_that_stays_busy_is_given_up(self, client: Any, server: FakeServer) -> None:
+        server.replies = [Reply(failure="busy")] * 9
+        with pytest.raises(ServerBusy):
+            client.complete([user("?")], Options())
+        assert len(server.chats) == wire.ATTEMPTS
+
+    def test_the_pause_that_the_server_asks_for_is_kept(self, client: Any, server: FakeServer) -> None:
+        server.replies = [Reply(failure="busy", retry_after="0.3"), Reply("yes")]
+        start = time.monotonic()
+        assert client.complete([user("?")], Options()).text == "yes"
+        assert time.monotonic() - start >= 0.3
+
+    def test_a_pause_too_long_to_wait_for_is_an_error(self, client: Any, server: FakeServer) -> None:
+        server.replies = [Reply(failure="busy", retry_after="86400")]
+        with pytest.raises(ServerBusy) as caught:
+            client.complete([user("?")], Options())
+        assert caught.value.retry_after == 86400
+        assert len(server.chats) == 1
+
+    def test_a_prompt_too_long_is_an_overflow_with_its_numbers(self, client: Any, server: FakeServer) -> None:
+        server.replies = [Reply(failure="overflow")]
+        with pytest.raises(ContextOverflow) as caught:
+            client.complete([user("?")], Options())
+        assert (caught.value.prompt_tokens, caught.value.window) == OVERFLOW
+        assert "5000" in str(caught.value)
+        assert len(server.chats) == 1
+
+    @pytest.mark.parametrize("breaks", BREAKS)
+    def test_a_broken_reply_is_asked_for_again(self, client: Any, server: FakeServer, breaks: Any) -> None:
+        server.replies = [Reply("one two three", breaks=breaks), Reply("all of it")]
+        assert client.complete([user("?")], Options()).text == "all of it"
+
+    @pytest.mark.parametrize("breaks", BREAKS)
+    def test_a_reply_that_stays_broken_is_invalid(self, client: Any, server: FakeServer, breaks: Any) -> None:
+        server.replies = [Reply("one two three", breaks=breaks)] * 9
+        with pytest.raises(InvalidReply):
+            client.complete([user("?")], Options())
+        assert len(server.chats) == wire.ATTEMPTS
+
+    def test_silence_before_the_reply_times_out(
+        self, connect: Callable[..., Any], server: FakeServer
+    ) -> None:
+        server.replies = [Reply(stalls="before")]
+        start = time.monotonic()
+        with pytest.raises(ReplyTimeout, match=r"0\.2 s"):
+            connect(first_timeout=0.2).complete([user("?")], Options())
+        assert time.monotonic() - start < 1
+        assert server.hung_up.wait(5)
+        assert len(server.chats) == 1
+
+    def test_silence_within_the_reply_times_out(
+        self, connect: Callable[..., Any], server: FakeServer
+    ) -> None:
+        server.replies = [Reply("one two", stalls="within")]
+        start = time.monotonic()
+        with pytest.raises(ReplyTimeout, match=r"0\.2 s"):
+            connect(chunk_timeout=0.2).complete([user("?")], Options())
+        assert time.monotonic() - start < 1
+        assert server.hung_up.wait(5)
+
+    def test_eight_threads_get_their_own_answers(self, client: Any, server: FakeServer) -> None:
+        prompts = [f"question {n} of many" for n in range(32)]
+        with ThreadPoolExecutor(8) as threads:
+            completions = list(threads.map(lambda text: client.complete([user(text)], Options()), prompts))
+        assert [completion.text for completion in completions] == [f"echo: {text}" for text in prompts]
+
+    def test_a_pickled_client_connects_again(self, client: Any, server: FakeServer) -> None:
+        client.complete([user("before")], Options())
+        copy = pickle.loads(pickle.dumps(client))
+        assert copy.complete([user("after")], Options()).text == "echo: after"
+        assert (copy.name, copy.window()) == (client.name, client.window())
+        copy.close()
+
+    def test_a_closed_client_connects_again(self, client: Any, server: FakeServer) -> None:
+        client.complete([user("?")], Options())
+        client.close()
+        client.close()
+        assert client.complete([user("again")], Options()).text == "echo: again"
+
+    @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts sockets there")
+    def test_a_dropped_client_leaves_no_connection(self, case: Case, server: FakeServer) -> None:
+        client = case.build(server.url)
+        client.complete([user("?")], Options())
+        before = open_sockets()
+        del client
+        gc.collect()
+        until(lambda: open_sockets() < before)
+
+    def test_what_it_shows_of_itself_holds_no_key(self, client: Any) -> None:
+        assert KEY not in f"{client!r} {client} {client.name}"
+        assert client.model in repr(client)
+
+    def test_nothing_logged_holds_the_key(
+        self, client: Any, server: FakeServer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        server.replies = [Reply(failure="busy"), Reply(breaks="cut"), Reply("yes")]
+        assert client.complete([user("?")], Options()).text == "yes"
+        assert "Trying again" in caplog.text
+        assert KEY not in caplog.text
+
+    def test_it_says_how_many_calls_at_once_do_any_good(self, client: Any) -> None:
+        assert client.concurrency >= 1
+
+
+def open_sockets() -> int:
+    return sum(os.readlink(path).startswith("socket:") for path in descriptors())
+
+
+def descriptors() -> list[str]:
+    return [str(path) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def ollama() -> Iterator[FakeServer]:
+    yield from serving(FakeOllama())
+
+
+@pytest.fixture
+def openai() -> Iterator[FakeServer]:
+    yield from serving(FakeOpenAI())
+
+
+@pytest.fixture
+def anthropic() -> Iterator[FakeServer]:
+    yield from serving(FakeAnthropic())
+
+
+def ask(client: Any, *messages: Message, **options: Any) -> str:
+    """One call by a client that is closed after it."""
+    try:
+        return client.complete(messages or [user("?")], Options(**options)).text
+    finally:
+        client.close()
+
+
+class TestOllama:
+    def test_the_request(self, ollama: FakeOllama) -> None:
+        ask(Ollama("tiny", host=ollama.url), SYSTEM, user("Hi"), max_tokens=77, temperature=0.6)
+        assert ollama.chats == [
+            {
+                "model": "tiny",
+                "messages": [SYSTEM, user("Hi")],
+                "stream": True,
+                "truncate": False,
+                "shift": False,
+                "keep_alive": "30m",
+                "options": {"num_ctx": 8192, "num_predict": 77, "temperature": 0.6},
+            }
+        ]
+
+    @pytest.mark.parametrize(
+        ("model", "of_client", "of_call", "sent"),
+        [
+            pytest.param("thinker:4b", None, None, None, id="nobody-asked"),
+            pytest.param("thinker:4b", False, None, False, id="client"),
+            pytest.param("thinker:4b", False, "high", "high", id="call-over-client"),
+            pytest.param("thinker:4b", True, False, False, id="call-off"),
+            pytest.param("tiny", True, True, None, id="cannot-think"),
+        ],
+    )
+    def test_think_is_sent_when_asked_for_and_possible(
+        self, ollama: FakeOllama, model: str, of_client: Any, of_call: Any, sent: Any
+    ) -> None:
+        ask(Ollama(model, host=ollama.url, think=of_client), think=of_call)
+        assert ollama.chats[0].get("think") == sent
+
+    def test_a_reply_spent_on_thinking_is_empty_and_cut(self, ollama: FakeOllama) -> None:
+        ollama.replies = [Reply("", thinking="hm hm", finish="length")]
+        client = Ollama("thinker:4b", host=ollama.url)
+        completion = client.complete([user("?")], Options())
+        client.close()
+        assert (completion.text, completion.thinking, completion.finish_reason) == ("", "hm hm", "length")
+
+    def test_the_model_is_asked_about_once(self, ollama: FakeOllama) -> None:
+        with closing(Ollama("tiny", host=ollama.url)) as client:
+            assert client.window() == 8192
+            client.complete([user("?")], Options())
+            client.complete([user("?")], Options())
+        ask(Ollama("tiny:latest", host=ollama.url))
+        assert [route for route, _ in ollama.requests].count("POST /api/show") == 1
+
+    def test_root_and_sub_ask_for_the_same_window(self, ollama: FakeOllama) -> None:
+        ollama.models["tiny:latest"] = shown(length=200_000, layers=10**9)
+        for client in (Ollama("tiny", host=ollama.url), Ollama("tiny", host=ollama.url)):
+            ask(client)
+            ollama.loaded = {"tiny:latest": 65536}
+        assert [chat["options"]["num_ctx"] for chat in ollama.chats] == [fit.MINIMUM] * 2
+
+    def test_a_window_that_is_loaded_already_fits(self, ollama: FakeOllama) -> None:
+        ollama.models["tiny:latest"] = shown(length=200_000, layers=10**9)
+        ollama.loaded = {"tiny:latest": 65536}
+        with closing(Ollama("tiny", host=ollama.url)) as client:
+            assert client.window() == 65536
+
+    def test_an_explicit_window_is_obeyed_beyond_the_memory(
+        self, ollama: FakeOllama, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        ollama.models["tiny:latest"] = shown(length=200_000, layers=10**9)
+        ask(Ollama("tiny", host=ollama.url, num_ctx=150_000))
+        assert ollama.chats[0]["options"]["num_ctx"] == 150_000
+        assert "may not fit in memory" in caplog.text
+
+    def test_an_explicit_window_stops_at_the_models_length(self, ollama: FakeOllama) -> None:
+        ask(Ollama("tiny", host=ollama.url, num_ctx=9000))
+        assert ollama.chats[0]["options"]["num_ctx"] == 8192
+
+    def test_an_explicit_window_holds_for_every_client_from_then_on(
+        self, ollama: FakeOllama, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with closing(Ollama("tiny", host=ollama.url)) as first:
+            first.complete([user("?")], Options())
+            ask(Ollama("tiny", host=ollama.url, num_ctx=5000))
+            first.complete([user("?")], Options())
+            assert first.window() == 5000
+        assert [chat["options"]["num_ctx"] for chat in ollama.chats] == [8192, 5000, 5000]
+        assert "5000 from now on" in caplog.text
+
+    def test_a_model_that_runs_elsewhere_is_not_measured_by_this_memory(self, ollama: FakeOllama) -> None:
+        ollama.models["tiny:latest"] = {
+            **shown(length=200_000, layers=10**9),
+            "remote_host": "https://ollama.com",
+        }
+        with closing(Ollama("tiny", host=ollama.url)) as client:
+            assert client.window() == fit.NUM_CTX
+
+    def test_a_missing_model_is_named_with_its_near_misses(self, ollama: FakeOllama) -> None:
+        ollama.models["qwen3:4b"] = shown()
+        with pytest.raises(ModelNotFound) as caught:
+            ask(Ollama("qwen3:4", host=ollama.url))
+        assert '"ollama pull qwen3:4"' in str(caught.value)
+        assert "qwen3:4b" in str(caught.value)
+        assert ollama.chats == []
+
+    def test_a_line_separator_in_the_text_ends_no_line(self, ollama: FakeOllama) -> None:
+        ollama.replies = [Reply("one\u0085two\u2028three\x0cfour")]
+        assert ask(Ollama("tiny", host=ollama.url)) == "one\u0085two\u2028three\x0cfour"
+
+    def test_too_little_memory_is_said_and_not_tried_again(self, ollama: FakeOllama) -> None:
+        said = "model requires more system memory (9.6 GiB) than is available (7.1 GiB)"
+        ollama.chat_error = (500, {"error": said})
+        with pytest.raises(RequestRefused, match="smaller num_ctx"):
+            ask(Ollama("tiny", host=ollama.url))
+        assert ollama.errors_sent == 1
+
+    def test_the_unreachable_server_is_named_with_what_to_do(self) -> None:
+        with pytest.raises(Unreachable, match=r'Is "ollama serve" running\?.*OLLAMA_HOST') as caught:
+            ask(Ollama("tiny", host=f"127.0.0.1:{closed_port()}"))
+        assert "\n" not in str(caught.value)
+
+    def test_the_window_of_an_unreachable_server_is_an_error(self) -> None:
+        with closing(Ollama("tiny", host=f"127.0.0.1:{closed_port()}")) as client, pytest.raises(Unreachable):
+            client.window()
+
+    def test_available_names_the_installed_models(self, ollama: FakeOllama) -> None:
+        with closing(Ollama("tiny", host=ollama.url)) as client:
+            assert client.available() == ["tiny:latest", "thinker:4b"]
+
+    def test_a_silent_server_does_not_hold_up_available(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("rlm.clients.ollama.AVAILABLE_TIMEOUT", 0.1)
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            start = time.monotonic()
+            client = Ollama("tiny", host=f"127.0.0.1:{silent.getsockname()[1]}")
+            with closing(client), pytest.raises(ClientError):
+                client.available()
+            assert time.monotonic() - start < 1
+
+    def test_a_url_names_host_and_model(self, ollama: FakeOllama) -> None:
+        client = Ollama(f"{ollama.url}/tiny", host="elsewhere")
+        assert (client.host, client.model) == (ollama.url, "tiny")
+        assert ask(client, user("hi")) == "echo: hi"
+
+    @pytest.mark.parametrize("name", ["", "  ", "http://server:11434/"])
+    def test_an_empty_name_is_refused(self, name: str) -> None:
+        with pytest.raises(ConfigurationError):
+            Ollama(name)
+
+    def test_a_window_of_nothing_is_refused(self) -> None:
+        with pytest.raises(ConfigurationError):
+            Ollama("tiny", num_ctx=0)
+
+    @pytest.mark.parametrize(
+        ("host", "sent"), [("https://ollama.com", True), ("http://ollama.example", False)]
+    )
+    def test_the_key_goes_to_https_alone(
+        self, host: str, sent: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("OLLAMA_API_KEY", KEY)
+        http = Server(ollama_host(host)).connect()
+        assert (http.headers.get("authorization") == f"Bearer {KEY}") == sent
+        wire.run(http.aclose())
+
+    @pytest.mark.parametrize(
+        ("value", "url"),
+        [
+            ("", "http://127.0.0.1:11434"),
+            ("1.2.3.4", "http://1.2.3.4:11434"),
+            (":56789", "http://127.0.0.1:56789"),
+            ("1.2.3.4:56789", "http://1.2.3.4:56789"),
+            ("http://1.2.3.4", "http://1.2.3.4:80"),
+            ("https://1.2.3.4", "https://1.2.3.4:443"),
+            ("https://1.2.3.4:56789", "https://1.2.3.4:56789"),
+            ("example.com", "http://example.com:11434"),
+            ("http://example.com/", "http://example.com:80"),
+            ("example.com:56789/path/", "http://example.com:56789/path"),
+            ("example.com/path", "http://example.com:11434/path"),
+            ("ollama.com", "https://ollama.com:443"),
+            ("[2001:db8::1]", "http://[2001:db8::1]:11434"),
+            ("2001:db8::1", "http://[2001:db8::1]:11434"),
+            ("https://[2001:db8::1]:56789/path", "https://[2001:db8::1]:56789/path"),
+            ("0.0.0.0", "http://127.0.0.1:11434"),
+            ("http://0.0.0.0:8080", "http://127.0.0.1:8080"),
+            ("[::]:8080", "http://[::1]:8080"),
+            (' "server:8080" ', "http://server:8080"),
+            ("server:66000", "http://server:11434"),
+            ("server:port", "http://server:11434"),
+        ],
+    )
+    def test_a_host_means_what_it_means_to_ollama(
+        self, value: str, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert ollama_host(value) == url
+        monkeypatch.setenv("OLLAMA_HOST", value)
+        assert ollama_host() == url
+        assert Ollama("tiny").host == url
+
+    def test_an_address_of_another_kind_is_refused(self) -> None:
+        with pytest.raises(ConfigurationError, match="ftp"):
+            ollama_host("ftp://server")
+
+
+class TestFit:
+    # figures of real models, from their /api/show
+    QWEN3_4B = {  # noqa: RUF012
+        "general.architecture": "qwen3",
+        "qwen3.context_length": 40960,
+        "qwen3.block_count": 36,
+        "qwen3.embedding_length": 2560,
+        "qwen3.attention.head_count": 32,
+        "qwen3.attention.head_count_kv": 8,
+        "qwen3.attention.key_length": 128,
+        "qwen3.attention.value_length": 128,
+    }
+
+    def test_the_cache_of_qwen3_4b_takes_144_kib_a_token(self) -> None:
+        assert fit.kv_bytes_per_token(self.QWEN3_4B) == 144 * 1024
+
+    def test_the_head_size_follows_from_the_embedding(self) -> None:
+        info = {k: v for k, v in self.QWEN3_4B.items() if not k.endswith(("key_length", "value_length"))}
+        assert fit.kv_bytes_per_token({**info, "qwen3.embedding_length": 4096}) == 144 * 1024
+
+    def test_layers_may_have_heads_of_their_own(self) -> None:
+        heads = [8] * 18 + [0] * 18
+        assert fit.kv_bytes_per_token({**self.QWEN3_4B, "qwen3.attention.head_count_kv": heads}) == 72 * 1024
+
+    def test_unknown_metadata_gives_no_size(self) -> None:
+        assert ModelFacts.read({}) == ModelFacts()
+        assert ModelFacts.read({"model_info": {"general.architecture": "x"}}).kv_bytes is None
+
+    @pytest.mark.parametrize(
+        ("asked", "length", "memory", "loaded", "chosen"),
+        [
+            pytest.param(131072, 40960, None, 0, 40960, id="model-is-shorter"),
+            pytest.param(8000, 40960, 2**40, 0, 8000, id="ceiling"),
+            pytest.param(131072, None, 2**40, 0, 131072, id="length-unknown"),
+            pytest.param(131072, 131072, 2**30, 0, 12 * 1024, id="memory"),
+            pytest.param(131072, 131072, 0, 0, fit.MINIMUM, id="no-memory"),
+            pytest.param(131072, 2048, 0, 0, 2048, id="no-memory-and-short"),
+            pytest.param(131072, 131072, 0, 32768, 32768, id="loaded"),
+        ],
+    )
+    def test_the_window_is_the_smallest_limit(
+        self, asked: int, length: int | None, memory: int | None, loaded: int, chosen: int
+    ) -> None:
+        facts = ModelFacts(length=length, kv_bytes=64 * 1024)
+        assert fit.choose(asked, facts, memory=memory, loaded=loaded) == chosen
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="not known there")
+    def test_this_machine_has_memory(self) -> None:
+        assert 2**20 < (fit.available_memory() or 0) < 2**50
+
+
+class TestOpenAI:
+    def test_the_request_to_a_compatible_server(self, openai: FakeOpenAI) -> None:
+        client = OpenAI("m", base_url=f"{openai.url}/v1")
+        ask(client, SYSTEM, user("Hi"), max_tokens=77, temperature=0.6)
+        assert openai.chats == [
+            {
+                "model": "m",
+                "messages": [SYSTEM, user("Hi")],
+                "stream": True,
+                "stream_options": {"include_usage": True},
+                "max_tokens": 77,
+                "temperature": 0.6,
+            }
+        ]
+
+    def test_openai_itself_is_sent_max_completion_tokens(self) -> None:
+        body = OpenAI("gpt-6-luna")._body([user("Hi")], Options(max_tokens=77))
+        assert body["max_completion_tokens"] == 77
+        assert not {"max_tokens", "temperature"} & set(body)
+
+    def test_a_refused_parameter_is_left_out_from_then_on(self, openai: FakeOpenAI) -> None:
+        openai.refuses = frozenset(("temperature", "max_tokens"))
+        with closing(OpenAI("m", base_url=f"{openai.url}/v1")) as client:
+            for _ in range(2):
+                completion = client.complete([user("hi")], Options(max_tokens=5, temperature=0.6))
+                assert completion.text == "echo: hi"
+        first, second, *answered = openai.chats
+        assert {"temperature", "max_tokens"} <= set(first)
+        assert len({frozenset(chat) for chat in (first, second)}) == 2
+        assert len(answered) == 2
+        for chat in answered:
+            assert chat["max_completion_tokens"] == 5
+            assert not {"temperature", "max_tokens"} & set(chat)
+
+    def test_without_its_usage_a_reply_is_estimated(self, openai: FakeOpenAI) -> None:
+        openai.refuses = frozenset(("stream_options",))
+        with closing(OpenAI("m", base_url=f"{openai.url}/v1")) as client:
+            usage = client.complete([user("hi")], Options()).usage
+        assert usage.completion_tokens == 2
+        assert usage.estimated_tokens == usage.prompt_tokens + usage.completion_tokens
+
+    def test_a_level_of_thinking_is_sent(self, openai: FakeOpenAI) -> None:
+        ask(OpenAI("m", base_url=f"{openai.url}/v1"), think="low")
+        assert openai.chats[0]["reasoning_effort"] == "low"
+
+    def test_thinking_has_a_second_name(self, openai: FakeOpenAI) -> None:
+        openai.thinking_field = "reasoning"
+        openai.replies = [Reply("Four.", thinking="Two and two.")]
+        with closing(OpenAI("m", base_url=f"{openai.url}/v1")) as client:
+            assert client.complete([user("?")], Options()).thinking == "Two and two."
+
+    def test_the_key_in_the_environment_stays_away_from_other_servers(
+        self, openai: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        ask(OpenAI("m", base_url=f"{openai.url}/v1"))
+        assert KEY not in str(openai.headers)
+
+    def test_the_environment_names_address_and_key(
+        self, openai: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{openai.url}/v1")
+        monkeypatch.setenv("OPENAI_API_KEY", f"{KEY}\n")
+        ask(OpenAI("m"))
+        assert openai.headers[0]["authorization"] == f"Bearer {KEY}"
+
+    def test_a_missing_key_is_named(self) -> None:
+        with pytest.raises(ConfigurationError, match="GROQ_API_KEY"):
+            ask(OpenAI("m", base_url="https://groq.example/v1", label="Groq", variable="GROQ_API_KEY"))
+
+    @pytest.mark.parametrize("key", ["sk-se\ncret-0123456789", "sk-secret-0123456789é"])
+    def test_a_key_that_cannot_be_one_is_refused_unseen(self, key: str) -> None:
+        with pytest.raises(ConfigurationError) as caught:
+            ask(OpenAI("m", base_url="https://api.example/v1", api_key=key))
+        assert "0123456789" not in str(caught.value)
+
+    def test_the_window_is_what_the_caller_says(self) -> None:
+        assert OpenAI("m").window() is None
+        assert OpenAI("m", window=8192).window() == 8192
+
+
+class TestAnthropic:
+    def test_the_request(self, anthropic: FakeAnthropic) -> None:
+        ask(
+            Anthropic("m", base_url=anthropic.url, api_key=KEY),
+            SYSTEM,
+            user("Hi"),
+            max_tokens=77,
+            temperature=0.6,
+        )
+        assert anthropic.chats == [
+            {
+                "model": "m",
+                "system": [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}],
+                "messages": [user("Hi")],
+                "max_tokens": 77,
+                "stream": True,
+            }
+        ]
+
+    def test_the_end_of_a_conversation_is_cached(self, anthropic: FakeAnthropic) -> None:
+        client = Anthropic("m", base_url=anthropic.url, api_key=KEY)
+        ask(client, user("Hi"), assistant("Hello"), user("Bye"))
+        assert anthropic.chats[0]["cache_control"] == {"type": "ephemeral"}
+        assert "system" not in anthropic.chats[0]
+
+    def test_neighbours_of_one_role_are_joined(self, anthropic: FakeAnthropic) -> None:
+        client = Anthropic("m", base_url=anthropic.url, api_key=KEY)
+        assert ask(client, SYSTEM, user("a"), user("b"), assistant("c"), user("d")) == "echo: d"
+        assert anthropic.chats[0]["messages"] == [user("a\n\nb"), assistant("c"), user("d")]
+
+    def test_joining_leaves_the_callers_messages_alone(self) -> None:
+        messages = [user("a"), user("b")]
+        merged(messages)
+        assert messages == [user("a"), user("b")]
+
+    def test_a_stopped_reply_knows_its_true_prompt(self, anthropic: FakeAnthropic) -> None:
+        anthropic.replies = [Reply(endless=True)]
+        with closing(Anthropic("m", base_url=anthropic.url, api_key=KEY)) as client:
+            usage = client.complete([user("?")], Options(until=lambda text: len(text) >= 35)).usage
+        assert (usage.prompt_tokens, usage.cached_tokens) == (PROMPT_TOKENS, CACHED_TOKENS)
+        assert usage.estimated_tokens == usage.completion_tokens >= 10
+
+    def test_a_missing_key_is_named(self, anthropic: FakeAnthropic) -> None:
+        with pytest.raises(ConfigurationError, match="ANTHROPIC_API_KEY"):
+            ask(Anthropic("m", base_url=anthropic.url))
+
+
+class TestFailures:
+    def failure(self, status: int, said: str) -> ClientError:
+        return failures.failure(status, said, server="S", model="m", on_auth="Auth.", on_missing="Missing.")
+
+    @pytest.mark.parametrize(
+        ("status", "kind"),
+        [
+            (400, RequestRefused),
+            (401, AuthenticationError),
+            (402, RequestRefused),
+            (403, AuthenticationError),
+            (404, ModelNotFound),
+            (422, RequestRefused),
+            (429, ServerBusy),
+            (500, ServerBusy),
+            (502, ServerBusy),
+            (503, ServerBusy),
+            (529, ServerBusy),
+        ],
+    )
+    def test_a_status_means_an_error(self, status: int, kind: type[ClientError]) -> None:
+        assert type(self.failure(status, "words")) is kind
+
+    def test_a_quota_used_up_is_no_busy_server(self) -> None:
+        assert isinstance(self.failure(429, '{"error": {"code": "insufficient_quota"}}'), RequestRefused)
+
+    @pytest.mark.parametrize(
+        ("said", "numbers"),
+        [
+            pytest.param(
+                "prompt is too long: 213462 tokens > 200000 maximum", (213462, 200000), id="anthropic"
+            ),
+            pytest.param(
+                "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens "
+                "(4000 in the messages, 1000 in the completion).",
+                (5000, 4096),
+                id="vllm",
+            ),
+            pytest.param(
+                "This endpoint's maximum context length is 131072 tokens. However, you requested about "
+                "140000 tokens (of text input).",
+                (140000, 131072),
+                id="openrouter",
+            ),
+            pytest.param('{"error":{"code":"context_length_exceeded"}}', (None, None), id="groq"),
+            pytest.param(
+                '{"error":{"type":"exceed_context_size_error","n_prompt_tokens":5000,"n_ctx":4096}}',
+                (5000, 4096),
+                id="llama-server",
+            ),
+        ],
+    )
+    def test_an_overflow_is_known_by_its_words(
+        self, said: str, numbers: tuple[int | None, int | None]
+    ) -> None:
+        error = self.failure(400, said)
+        assert isinstance(error, ContextOverflow)
+        assert (error.prompt_tokens, error.window) == numbers
+
+    @pytest.mark.parametrize(
+        ("said", "message"),
+        [
+            ('{"error": {"message": "no"}}', "no"),
+            ('{"error": "no"}', "no"),
+            ('{"message": "no"}', "no"),
+            ('{"detail": "no"}', "no"),
+            ('{"error": "{\\"error\\": {\\"message\\": \\"no\\"}}"}', "no"),
+            ("<html>\n  no </html>", "<html> no </html>"),
+            ('{"error": null}', '{"error": null}'),
+            ("[1]", "[1]"),
+        ],
+    )
+    def test_a_servers_words_are_found(self, said: str, message: str) -> None:
+        assert failures.quote(said) == message
+
+    def test_long_words_are_cut_in_public(self) -> None:
+        assert failures.quote("x" * 400).endswith("x … (100 characters left out)")
+
+    @pytest.mark.parametrize(
+        ("value", "seconds"),
+        [
+            ("7", 7.0),
+            ("0.5", 0.5),
+            ("-3", 0.0),
+            ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+            ("soon", None),
+            ("", None),
+        ],
+    )
+    def test_retry_after_is_seconds_or_a_date(self, value: str, seconds: float | None) -> None:
+        assert failures.retry_after({"retry-after": value}) == seconds
+
+    @pytest.mark.parametrize(
+        ("url", "here"),
+        [
+            ("http://localhost:1", True),
+            ("http://127.0.0.5:1", True),
+            ("http://[::1]:1", True),
+            ("http://10.0.0.1", False),
+            ("https://example.com", False),
+        ],
+    )
+    def test_this_machine_is_the_loopback(self, url: str, here: bool) -> None:
+        assert failures.on_this_machine(url) is here
