@@ -57,6 +57,7 @@ def question(prompt: str, context: dict[str, Any]) -> str:
 def describe(context: dict[str, Any]) -> str:
     """The context's type, size and beginning, as the REPL reports them; never the data itself."""
     kind, length = context.get("type"), context.get("length", 0)
+    items = f"{length:,} item{'s' * (length != 1)}"
     if kind == "NoneType":
         return "`context` is None: there is no data, only the question."
     if kind == "str":
@@ -69,12 +70,12 @@ def describe(context: dict[str, Any]) -> str:
         more = ", …" if length > 10 else ""
         values = " or ".join(context.get("items", []))
         head = "".join(f"\n{clip(text, 200)}" for text in context.get("head", [])[:1])
-        size = f"`context` is a dict of {length:,} items, keys: {clip(keys, 400)}{more}."
+        size = f"`context` is a dict of {items}, keys: {clip(keys, 400)}{more}."
         return f"{size} Each value is {values}:{head}"
     if "items" in context:
-        items = " or ".join(context["items"])
+        types = " or ".join(context["items"])
         head = "".join(f"\n{clip(text, 200)}" for text in context.get("head", [])[:2])
-        return f"`context` is a {kind} of {length:,} items, each a {items}. It begins:{head}"
+        return f"`context` is a {kind} of {items}, each a {types}. It begins:{head}"
     return f"`context` is of type {kind}."
 
 

@@ -5,12 +5,13 @@ The host starts this file with a clean interpreter and never trusts what it send
 Frames, both ways: 4 bytes of length (big-endian), then that many bytes of JSON (ASCII).
     host → worker   {"do": "start", "paths": […], "output_limit": n, "context": "none" | "text" | "marshal"}
                     then, unless "none", the context's bytes in frames of their own, up to an empty one
-                    {"do": "execute", "name": "<cell 1>", "code": …}
-                    {"do": "resolve", "text": …, "variable": bool}
+                    {"do": "execute", "id": n, "name": "<cell 1>", "code": …}
+                    {"do": "resolve", "id": n, "text": …, "variable": bool}
                     {"do": "reply", "id": n, "text": … | "error": …}
     worker → host   {"do": "ready", "context": {…}} | {"do": "refused", "error": …}
                     {"do": "call", "id": n, "prompt": …}
-                    {"do": "done", …}
+                    {"do": "done", "id": n, "stdout": …, "value": …, "error": …, "stopped": bool,
+                     "final": {"text": …, "value": …}}; what is not there is None
 """
 
 from __future__ import annotations
@@ -291,7 +292,7 @@ class Repl:
 
     def execute(self, name: str, code: str) -> dict[str, Any]:
         """Runs one cell; what went wrong in it is part of the result."""
-        done: dict[str, Any] = {"do": "done", "value": None, "error": None, "stopped": False}
+        done: dict[str, Any] = {}
         sys.stdout = sys.stderr = self.output
         self.final = None
         self.stop_asked = False
@@ -328,7 +329,7 @@ class Repl:
         if names & own:
             return self.execute("<final>", f"FINAL({text})")
         error = f"there is no variable {text!r}. Your variables: {self._variables()}" if variable else None
-        return {"do": "done", "stdout": "", "value": None, "error": error, "stopped": False, "final": None}
+        return {"error": error}
 
     def _read_answer(self) -> None:
         """Takes the `answer` dict as final once it is marked ready, as models trained elsewhere do."""
@@ -515,9 +516,10 @@ def serve(channel: Channel) -> None:
     while True:
         order = channel.next_order()
         if order["do"] == "execute":
-            channel.send(repl.execute(order["name"], order["code"]))
+            done = repl.execute(order["name"], order["code"])
         else:
-            channel.send(repl.resolve(order["text"], order["variable"]))
+            done = repl.resolve(order["text"], order["variable"])
+        channel.send(done | {"do": "done", "id": order["id"]})
 
 
 def die_with_parent() -> None:

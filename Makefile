@@ -1,0 +1,40 @@
+# Two commands: `make demo` runs the demo on a real model, `make test` runs the tests, offline.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test check fix clean
+.DEFAULT_GOAL := help
+
+help:  ## show the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
+
+demo: .venv/.local  ## find a number hidden in 10,000 lines, with a real model
+	$(BIN)/python example_niah.py $(ARGS)
+
+test: .venv/.dev  ## run the tests, offline
+	$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/.dev  ## format, lint, types and tests, as CI runs them
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+fix: .venv/.dev  ## repair format and lint
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove .venv and caches
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "rlm needs Python 3.10 or newer: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv .venv
+
+.venv/.local: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install -q -e '.[local]'
+	@touch $@
+
+.venv/.dev: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install -q -e '.[dev]'
+	@touch $@

@@ -1,0 +1,55 @@
+"""Every test runs offline: a connection beyond this machine fails it, and no provider's key is set."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rlm.clients.resolve import PROVIDERS
+
+
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    for variable in [provider.variable for provider in PROVIDERS.values()] + [
+        "OLLAMA_HOST",
+        "OLLAMA_API_KEY",
+    ]:
+        if variable:
+            monkeypatch.delenv(variable, raising=False)
+    if request.node.get_closest_marker("live") or request.node.get_closest_marker("model"):
+        return
+    connect = socket.socket.connect
+
+    def local_only(self: socket.socket, address: object) -> None:
+        host = address[0] if isinstance(address, tuple) else ""
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not ipaddress.ip_address(host).is_loopback:
+            pytest.fail(f"a test connects to {host}")
+        connect(self, address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", local_only)
+
+
+def children() -> set[int]:
+    """Processes that this one has started and that are still there."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended meanwhile
+            continue
+        if int(fields[1]) == os.getpid():
+            found.add(int(stat.parent.name))
+    return found
+
+
+@pytest.fixture
+def no_process_left() -> Iterator[None]:
+    """Fails the test if it leaves a process behind."""
+    before = children()
+    yield
+    assert children() == before
