@@ -44,7 +44,7 @@ class Reply:
     # header of such an answer
     breaks: Literal["drop", "cut", "reset", "garbage", "shape", "error", "unfinished"] | None = None
     # drop: the connection, before any answer; in the middle of the reply: cut it off, reset the connection,
-    # send what is not JSON, or JSON of another shape, send an error; unfinished: end it in good order, but
+    # send what is not JSON, or JSON of another shape, or an error; unfinished: end it in good order, but
     # without its last message
     stalls: Literal["before", "within"] | None = None
     # silence before the answer begins, or after its first piece, until the client hangs up

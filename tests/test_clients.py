@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -224,20 +224,23 @@ class TestContract:
         thrower.join()
 
     def test_a_cancelled_call_is_not_sent(self, client: Any, server: FakeServer) -> None:
+        client.complete([user("before")], Options())
         cancel = Cancel()
         cancel.set()
-        with pytest.raises(Cancelled):
-            client.complete([user("?")], Options(cancel=cancel))
+        for _ in range(5):
+            with pytest.raises(Cancelled):
+                client.complete([user("?")], Options(cancel=cancel))
         time.sleep(0.05)
-        assert server.chats == []
+        assert len(server.chats) == 1
 
-    def test_no_server_is_unreachable_at_once(self, case: Case) -> None:
+    def test_no_server_is_unreachable_at_once(self, case: Case, caplog: pytest.LogCaptureFixture) -> None:
         url = f"http://127.0.0.1:{closed_port()}"
         client = case.build(url)
         start = time.monotonic()
         with pytest.raises(Unreachable, match=url):
             client.complete([user("?")], Options())
         assert time.monotonic() - start < 1
+        assert "Trying again" not in caplog.text
         client.close()
 
     def test_a_dropped_connection_is_tried_again(self, client: Any, server: FakeServer) -> None:
@@ -385,11 +388,11 @@ class TestContract:
 
 
 def open_sockets() -> int:
-    return sum(os.readlink(path).startswith("socket:") for path in descriptors())
-
-
-def descriptors() -> list[str]:
-    return [str(path) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    count = 0
+    for path in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed in the meantime
+            count += os.readlink(path).startswith("socket:")
+    return count
 
 
 def until(condition: Callable[[], object]) -> None:

@@ -146,7 +146,7 @@ class TestResolve:
     def test_no_sdk_is_loaded_before_it_is_needed(self) -> None:
         code = (
             "import sys, rlm.clients.resolve as r, rlm.cloud_client\n"
-            "heavy = {'openai', 'anthropic', 'httpx', 'httpx2', 'xllamacpp'}\n"
+            "heavy = {'openai', 'anthropic', 'httpx2', 'httpx2', 'xllamacpp'}\n"
             "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
             "r.resolve('qwen3:4b'); r.resolve('openai:m'); r.resolve('anthropic:m')\n"
             "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"

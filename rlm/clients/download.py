@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import httpx
+import httpx2
 
 from rlm.cancel import Cancel
 from rlm.clients import wire
@@ -31,7 +31,7 @@ from rlm.errors import DownloadError, ReplyTimeout
 Report = Callable[[int], object]
 # called with the bytes that are there
 
-TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
 # seconds; where there is no way to the server, another source is soon tried
 FIRST_BYTE_TIMEOUT = 15.0
 # seconds to the first byte of the file, redirects included
@@ -98,9 +98,9 @@ def _request(url: str, part: Path, *, total: int, magic: bytes, report: Report, 
                 report(done)
     except ReplyTimeout:
         return "it sent nothing for too long"
-    except httpx.HTTPStatusError as error:
+    except httpx2.HTTPStatusError as error:
         return f"it answered with HTTP status {error.response.status_code}"
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         return str(error).rstrip(".") or f"the connection failed ({type(error).__name__})"
     return "the connection broke off"
 
@@ -112,7 +112,7 @@ async def _receive(url: str, part: Path, *, total: int, magic: bytes) -> AsyncIt
     async with _client() as client, client.stream("GET", url, headers=headers) as response:
         response.raise_for_status()
         offset, length = 0, response.headers.get("Content-Length")
-        if response.status_code == httpx.codes.PARTIAL_CONTENT:
+        if response.status_code == httpx2.codes.PARTIAL_CONTENT:
             extent = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
             if not extent or int(extent[1]) != start:
                 raise DownloadError(f"it did not send the bytes from {start} on.")
@@ -132,9 +132,9 @@ async def _receive(url: str, part: Path, *, total: int, magic: bytes) -> AsyncIt
                     return
 
 
-def _client() -> httpx.AsyncClient:
+def _client() -> httpx2.AsyncClient:
     try:
-        return httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=True)
+        return httpx2.AsyncClient(timeout=TIMEOUT, follow_redirects=True)
     except (OSError, ImportError, ValueError) as error:  # of certificates and proxies in the environment
         raise DownloadError(f"the network settings cannot be used: {str(error).rstrip('.')}.") from error
 

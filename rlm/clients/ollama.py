@@ -22,7 +22,7 @@ from rlm.errors import ConfigurationError, InvalidReply
 from rlm.types import Message, Usage
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2
 
 __all__ = ["Ollama", "ollama_host"]
 
@@ -36,7 +36,7 @@ _windows: dict[tuple[str, str], int] = {}
 # the model, and a root and a sub client that differ would do so at every turn. Touched on wire's loop alone.
 
 
-class Ollama(Remote["httpx.AsyncClient"]):
+class Ollama(Remote["httpx2.AsyncClient"]):
     """A model on an Ollama server.
 
     model: as in `ollama run`; `http://server:11434/name` names the server too.
@@ -90,13 +90,13 @@ class Ollama(Remote["httpx.AsyncClient"]):
         """Names of the installed models; raises a ClientError at once where there is no server."""
         return wire.run(self._server.names(self._pool(), timeout=AVAILABLE_TIMEOUT))
 
-    def _open(self) -> httpx.AsyncClient:
+    def _open(self) -> httpx2.AsyncClient:
         return self._server.connect()
 
     async def _chat(
-        self, pool: httpx.AsyncClient, messages: Sequence[Message], options: Options
+        self, pool: httpx2.AsyncClient, messages: Sequence[Message], options: Options
     ) -> AsyncIterator[Chunk]:
-        import httpx
+        import httpx2
 
         num_ctx = await self._settle(pool)
         facts = await self._server.facts(pool, self.model)
@@ -111,7 +111,7 @@ class Ollama(Remote["httpx.AsyncClient"]):
                     chunk = self._chunk(line)
                     yield chunk
                     done = done or chunk.finish_reason is not None
-        except httpx.RequestError as error:
+        except httpx2.RequestError as error:
             if answered:
                 raise InvalidReply(f"{self.server} broke off in the middle of its reply.") from error
             raise self._server.unreachable(error) from error
@@ -156,7 +156,7 @@ class Ollama(Remote["httpx.AsyncClient"]):
             said = failures.quote(line.decode(errors="replace"))
             raise InvalidReply(f"{self.server} sent a line that is no piece of a reply: {said}") from error
 
-    async def _settle(self, pool: httpx.AsyncClient) -> int:
+    async def _settle(self, pool: httpx2.AsyncClient) -> int:
         """The window of this model in this process; an explicit num_ctx replaces an earlier choice."""
         key = (self.host, tagged(self.model))
         if not (self._settled and key in _windows):
@@ -168,8 +168,8 @@ class Ollama(Remote["httpx.AsyncClient"]):
         return _windows[key]
 
 
-async def _lines(response: httpx.Response) -> AsyncIterator[bytes]:
-    """The lines of a stream. httpx's own would also split at U+0085, which may stand inside a JSON string."""
+async def _lines(response: httpx2.Response) -> AsyncIterator[bytes]:
+    """The lines of a stream. httpx2's own would split at U+0085 too, which may stand inside JSON."""
     rest = b""
     async for data in response.aiter_bytes():
         *whole, rest = (rest + data).split(b"\n")

@@ -14,7 +14,7 @@ from rlm.clients.fit import NUM_CTX, ModelFacts, available_memory, choose
 from rlm.errors import ClientError, ConfigurationError, InvalidReply, RequestRefused
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2
 
 METADATA_TIMEOUT = 30.0
 # seconds; for questions that load no model
@@ -36,9 +36,9 @@ class Server:
     def label(self) -> str:
         return f"Ollama at {self.host}"
 
-    def connect(self) -> httpx.AsyncClient:
+    def connect(self) -> httpx2.AsyncClient:
         """A pool of connections to it. Only wire limits the time between the pieces of a reply."""
-        import httpx
+        import httpx2
 
         key = os.environ.get("OLLAMA_API_KEY")
         bearer = (
@@ -46,9 +46,9 @@ class Server:
             and self.host.startswith("https://")
             and failures.api_key(key, "OLLAMA_API_KEY", label="Ollama")
         )
-        return httpx.AsyncClient(
+        return httpx2.AsyncClient(
             base_url=self.host,
-            timeout=httpx.Timeout(None, connect=wire.CONNECT_TIMEOUT),
+            timeout=httpx2.Timeout(None, connect=wire.CONNECT_TIMEOUT),
             headers={"Authorization": f"Bearer {bearer}"} if bearer else {},
             # As in Go, and so in Ollama's own client: a proxy is never asked for a loopback address.
             trust_env=not failures.on_this_machine(self.host),
@@ -56,14 +56,14 @@ class Server:
             verify=self.host.startswith("https://"),
         )
 
-    async def facts(self, http: httpx.AsyncClient, model: str) -> ModelFacts:
+    async def facts(self, http: httpx2.AsyncClient, model: str) -> ModelFacts:
         """What the server says about a model; asked once."""
         key = (self.host, tagged(model))
         if key not in _facts:
             _facts[key] = ModelFacts.read(await self.ask(http, "POST", "/api/show", model=model))
         return _facts[key]
 
-    async def window(self, http: httpx.AsyncClient, model: str, num_ctx: int) -> int:
+    async def window(self, http: httpx2.AsyncClient, model: str, num_ctx: int) -> int:
         """The window in tokens to ask for: what the model has; and on this machine, what the memory holds.
 
         A num_ctx other than the default is obeyed up to the model's length, with a warning beyond the memory.
@@ -82,14 +82,14 @@ class Server:
         logger.warning("num_ctx=%d may not fit in memory; for %s about %d would.", longest, model, fitting)
         return longest
 
-    async def names(self, http: httpx.AsyncClient, *, timeout: float = METADATA_TIMEOUT) -> list[str]:
+    async def names(self, http: httpx2.AsyncClient, *, timeout: float = METADATA_TIMEOUT) -> list[str]:
         """The installed models."""
         listed = await self.ask(http, "GET", "/api/tags", timeout=timeout)
         return [entry["name"] for entry in _entries(listed) if "name" in entry]
 
     async def ask(
         self,
-        http: httpx.AsyncClient,
+        http: httpx2.AsyncClient,
         method: str,
         path: str,
         *,
@@ -97,7 +97,7 @@ class Server:
         timeout: float = METADATA_TIMEOUT,
     ) -> dict[str, Any]:
         """The answer to a question for which no model is loaded."""
-        import httpx
+        import httpx2
 
         try:
             response = await http.request(
@@ -106,13 +106,13 @@ class Server:
             if response.status_code != 200:
                 raise await self.failure(http, response, model)
             answer = response.json()
-        except httpx.RequestError as error:
+        except httpx2.RequestError as error:
             raise self.unreachable(error) from error
         except ValueError as error:
             raise InvalidReply(f"{self.label} answers {path} with something that is not JSON.") from error
         return answer if isinstance(answer, dict) else {}
 
-    async def failure(self, http: httpx.AsyncClient, response: httpx.Response, model: str) -> ClientError:
+    async def failure(self, http: httpx2.AsyncClient, response: httpx2.Response, model: str) -> ClientError:
         """The error that an error answer means."""
         said = (await response.aread()).decode(errors="replace")
         sign_in = _field(said, "signin_url")
@@ -133,7 +133,7 @@ class Server:
         advice = 'Is "ollama serve" running? Set OLLAMA_HOST, or host=, if it runs elsewhere.'
         return failures.unreachable(error, server=self.label, url=self.host, advice=advice)
 
-    async def _remedy(self, http: httpx.AsyncClient, model: str) -> str:
+    async def _remedy(self, http: httpx2.AsyncClient, model: str) -> str:
         """What to do about a model that is not there."""
         try:
             names = await self.names(http)
