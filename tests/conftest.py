@@ -34,15 +34,15 @@ def _offline(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) ->
     monkeypatch.setattr(socket.socket, "connect", local_only)
 
 
-def children() -> set[int]:
-    """Processes that this one has started and that are still there."""
+def children(parent: int | None = None) -> set[int]:
+    """Processes that this one, or another one, has started and that are still there."""
     found = set()
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
         except OSError:  # it has ended meanwhile
             continue
-        if int(fields[1]) == os.getpid():
+        if int(fields[1]) == (parent or os.getpid()):
             found.add(int(stat.parent.name))
     return found
 

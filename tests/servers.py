@@ -15,7 +15,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
@@ -284,9 +284,10 @@ class FakeOllama(FakeServer):
     )
     OPTIONS = frozenset(("num_ctx", "num_predict", "temperature", "top_k", "top_p", "min_p", "seed", "stop"))
 
-    def __init__(self, *replies: Reply, key: str | None = None) -> None:
+    def __init__(self, *replies: Reply, key: str | None = None, models: Sequence[str] = ()) -> None:
         super().__init__(*replies, key=key)
         self.models = {"tiny:latest": shown(), "thinker:4b": shown(capabilities=["completion", "thinking"])}
+        self.models |= {name: shown() for name in models}
         self.loaded: dict[str, int] = {}
         # name -> context_length
         self.chat_error: tuple[int, Any] | None = None

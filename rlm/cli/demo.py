@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.text import Text
 
 from rlm.cancel import Cancel
 from rlm.cli import DONE, FAILED, INTERRUPTED, guarded
@@ -43,17 +44,17 @@ def run(args: argparse.Namespace, model: str, console: Console, cancel: Cancel) 
     client = resolve(name, host=args.host)
     prepare(client, console, cancel)
     sample = niah.sample(args.seed, lines=args.lines)
-    console.print(f"A number is hidden in {args.lines:,} random lines (seed {args.seed}).")
+    console.print(f"A number is hidden in {args.lines:,} random lines (seed {args.seed}).", highlight=False)
     with Display(console, verbose=args.verbose) as display:
         rlm = RLM(root_client=client, on_event=display)
         result = rlm.completion(sample.question, sample.context, cancel=cancel)
     right = niah.score(result.answer, sample.gold) == 1.0
-    verdict = "[green]right[/]" if right else f"[red]wrong[/], it is {sample.gold}"
-    console.print(f"\nAnswer: [bold]{result.answer or '(none)'}[/] · {verdict}", highlight=False)
+    stopped = result.stop_reason == "cancelled"
+    verdict = "stopped" if stopped else "right" if right else f"wrong, it is {sample.gold}"
+    answer = Text.assemble("\nAnswer: ", (result.answer or "(none)", "bold"), " · ")
+    console.print(answer.append(verdict, "green" if right else "red"))
     console.print(summary(result), style="dim", highlight=False)
-    if result.stop_reason == "cancelled":
-        return INTERRUPTED
-    return DONE if right else FAILED
+    return INTERRUPTED if stopped else DONE if right else FAILED
 
 
 def available(model: str, host: str | None, console: Console) -> str:

@@ -93,7 +93,7 @@ class Display:
         cached = f" ({root.cached_tokens:,} cached)" if root.cached_tokens else ""
         self._line(
             f"turn {event.turn} · {turn.seconds:.1f} s · {root.prompt_tokens:,}{cached} tokens in, "
-            f"{root.completion_tokens:,} out" + (f" · {calls} sub calls" if calls else ""),
+            f"{root.completion_tokens:,} out" + (f" · {calls} sub call{'s' * (calls != 1)}" if calls else ""),
             "dim",
         )
 
@@ -136,11 +136,18 @@ def prepare(client: Any, console: Console, cancel: Cancel) -> None:
     if not hasattr(client, "prepare"):
         return
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("Loading the model", total=None)
+    status = console.status("Loading the model", refresh_per_second=REFRESHES)
+    with status, Progress(*columns, console=console, transient=True, disable=True) as progress:
+        task = progress.add_task("")
 
         def show(done: int, total: int, source: str) -> None:
+            status.stop()
+            progress.disable = False
+            progress.start()
             progress.update(task, description=f"Downloading from {source}", completed=done, total=total)
+            if done >= total:
+                progress.stop()
+                status.start()
 
         client.prepare(show, cancel)
 
@@ -157,8 +164,9 @@ def size_of(context: dict[str, Any]) -> str:
 def summary(result: RLMResult) -> str:
     """How a run ended, in one line."""
     usage = result.usage
+    cached = f" ({usage['total_cached_tokens']:,} cached)" if usage["total_cached_tokens"] else ""
     return (
         f"{result.iterations} iteration{'s' * (result.iterations != 1)} · {result.total_time:.1f} s · "
-        f"{usage['total_prompt_tokens']:,} tokens in ({usage['total_cached_tokens']:,} cached), "
-        f"{usage['total_completion_tokens']:,} out · {result.stop_reason}"
+        f"{usage['total_prompt_tokens']:,}{cached} tokens in, {usage['total_completion_tokens']:,} out · "
+        f"{result.stop_reason}"
     )

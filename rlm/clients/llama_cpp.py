@@ -102,6 +102,7 @@ def _load(path: Path, window: int, threads: int) -> Any:
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     params.ctx_shift = False  # never drop the beginning of a conversation silently
     params.fit_params = False  # the sizes above are known to fit; trying others takes a second
+    params.no_extra_bufts = True  # a second, repacked copy of the weights gains no speed and takes seconds
     params.warmup = False
     params.verbosity = -1
     params.api_keys = [secrets.token_hex()]  # llama.cpp listens on a port of its own; nobody needs it

@@ -1,0 +1,222 @@
+"""The scripts as people run them: what they print, their exit codes, Ctrl-C."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from conftest import children
+from fakes import ScriptedClient, SubClient, cell, failing
+from rich.console import Console
+from servers import FakeOllama, Reply
+
+from rlm import RLM, Cancel, cli
+from rlm.cli.display import Display, prepare, summary
+from rlm.tasks import niah
+
+ROOT = Path(__file__).parents[1]
+MODEL = "qwen3:0.6b"
+GOLD = niah.sample(1, lines=50).gold
+LOOK = Reply(cell("search('secret')"))
+
+
+def start(server: FakeOllama, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "example_niah.py"), "--lines", "50", "--seed", "1", *arguments],
+        env=os.environ | {"OLLAMA_HOST": server.url, "COLUMNS": "100"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def demo(server: FakeOllama, *arguments: str) -> tuple[int, str, str]:
+    with start(server, *arguments) as process:
+        out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+# The demo
+
+
+def test_the_demo_shows_the_work_and_the_answer():
+    with FakeOllama(LOOK, Reply(f"FINAL({GOLD})"), models=[MODEL]) as server:
+        code, out, err = demo(server)
+    assert (code, err) == (0, "")
+    assert "A number is hidden in 50 random lines (seed 1)." in out
+    assert "search('secret')" in out
+    assert f"['The secret number is {GOLD}.']" in out
+    assert f"Answer: {GOLD} · right" in out
+    assert "2 iterations · " in out
+    assert "\x1b" not in out  # plain lines where the output is no terminal
+
+
+def test_the_demo_fails_when_the_answer_is_wrong():
+    with FakeOllama(Reply("FINAL(1234567)"), models=[MODEL]) as server:
+        code, out, _ = demo(server)
+    assert code == 1
+    assert f"Answer: 1234567 · wrong, it is {GOLD}" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["--model", "opnai:gpt-6-luna"], 2, 'do you mean "openai:"?'),
+        (["--model", "groq:"], 2, "GROQ_API_KEY"),
+        (["--model", "local:/nowhere/x.gguf"], 2, "/nowhere/x.gguf"),
+        (["--model", "nosuch"], 1, "ollama pull nosuch"),
+        (["--model", "x", "--host", "127.0.0.1:1"], 1, 'Is "ollama serve" running?'),
+        (["--lines", "0"], 2, "--lines must be at least 1"),
+        (["--nonsense"], 2, "unrecognized arguments: --nonsense"),
+    ],
+    ids=["prefix", "key", "file", "model", "host", "lines", "flag"],
+)
+def test_a_wrong_call_is_one_clear_line(arguments, code, says):
+    with FakeOllama(models=[MODEL]) as server:
+        got, _, err = demo(server, *arguments)
+    assert got == code
+    assert says in err
+    assert "Traceback" not in err
+    assert len(err.strip().splitlines()) == 1 or err.startswith("usage:")
+
+
+def test_ctrl_c_in_a_reply_stops_the_model_and_says_what_was_found():
+    with FakeOllama(LOOK, Reply(endless=True), models=[MODEL]) as server:
+        process = start(server)
+        while server.generated < 20 and process.poll() is None:
+            threading.Event().wait(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+        assert server.hung_up.wait(5)  # the server is told to stop generating
+    assert process.returncode == 130
+    assert f"Answer: ['The secret number is {GOLD}.'] · stopped" in out
+    assert err == ""
+
+
+def test_ctrl_c_in_a_cell_leaves_no_process():
+    with FakeOllama(Reply(cell("print('started')\nwhile True: pass")), models=[MODEL]) as server:
+        process = start(server)
+        for line in process.stdout:
+            if "while True" in line:
+                break
+        assert workers(process.pid)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert not workers()
+
+
+def test_a_killed_host_leaves_no_process():
+    with FakeOllama(Reply(cell("while True: pass")), models=[MODEL]) as server:
+        process = start(server)
+        for line in process.stdout:
+            if "while True" in line:
+                break
+        assert workers(process.pid)
+        process.kill()
+        process.communicate()
+        for _ in range(100):
+            if not workers():
+                return
+            threading.Event().wait(0.05)
+    pytest.fail(f"still there: {workers()}")
+
+
+def workers(parent: int | None = None) -> list[int]:
+    """REPL processes on this machine, or those of one parent."""
+    found = children(parent) if parent else {int(p.name) for p in Path("/proc").glob("[0-9]*")}
+    return [pid for pid in found if "sandbox/worker.py" in _command(pid)]
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:  # it has ended meanwhile
+        return ""
+
+
+# The command
+
+
+def test_the_command_knows_its_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out.startswith("rlm-ollama ")
+
+
+def test_an_unknown_command_names_the_known_ones(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["dmeo"])
+    assert stop.value.code == 2
+    assert "demo" in capsys.readouterr().err
+
+
+# The display
+
+
+def rendered(client: ScriptedClient, *, terminal: bool = False, verbose: bool = False, **options) -> str:
+    console = Console(file=io.StringIO(), width=60, force_terminal=terminal, color_system=None)
+    with Display(console, verbose=verbose) as display:
+        RLM(root_client=client, on_event=display, **options).completion("How many?", "a\nb")
+    return console.file.getvalue()
+
+
+def test_the_display_shows_code_output_and_tokens_of_each_turn():
+    out = rendered(ScriptedClient([cell("print('hello')\n1 / 0"), "FINAL(1)"]))
+    assert "scripted · context: str, 3 characters" in out
+    assert (
+        "print('hello')\n1 / 0\n" in out.replace(" \n", "\n").replace("  \n", "\n") or "print('hello')" in out
+    )
+    assert "  hello" in out
+    assert "ZeroDivisionError" in out
+    assert "turn 1 · " in out
+    assert "10 tokens in, 2 out" in out
+
+
+def test_the_display_shows_long_output_in_part_unless_asked():
+    replies = [cell("print('\\n'.join(map(str, range(100))))"), "FINAL(1)"]
+    assert "… 88 lines left out …" in rendered(ScriptedClient(replies))
+    assert "\n  50" in rendered(ScriptedClient(replies), verbose=True)
+
+
+def test_the_display_counts_sub_calls_and_names_failures():
+    replies = [cell("try:\n    llm_query('x' + context)\nexcept Exception:\n    pass"), "FINAL(1)"]
+    out = rendered(ScriptedClient(replies), sub_client=SubClient(failing))
+    assert "sub call failed: no answer to" in out
+    assert "1 sub call" in out
+
+
+def test_the_display_works_in_a_terminal_and_cleans_up():
+    out = rendered(ScriptedClient([cell("print('hello')"), "FINAL(1)"]), terminal=True)
+    assert "hello" in out
+    assert out.count("\x1b[?25l") == out.count("\x1b[?25h") == 1  # the cursor is there again
+
+
+def test_markup_in_outputs_is_shown_as_it_is():
+    assert "[bold]x[/bold] [/]" in rendered(ScriptedClient([cell("print('[bold]x[/bold] [/]')"), "FINAL(1)"]))
+
+
+def test_a_download_shows_its_progress():
+    class Slow:
+        def prepare(self, on_progress, cancel):
+            on_progress(500_000, 1_000_000, "the mirror")
+            on_progress(1_000_000, 1_000_000, "the mirror")
+
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    prepare(Slow(), console, Cancel())
+    assert "Downloading from the mirror" in console.file.getvalue()
+
+
+def test_the_summary_is_one_line():
+    result = RLM(root_client=ScriptedClient(["FINAL(1)"])).completion("?")
+    assert summary(result).startswith("1 iteration · 0.")
+    assert summary(result).endswith("10 tokens in, 2 out · final")
