@@ -5,8 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rlm.errors import Cancelled
+
+if TYPE_CHECKING:
+    from rlm.types import StopReason
 
 
 class Cancel:
@@ -20,9 +24,9 @@ class Cancel:
         # Reentrant, because a signal handler may call set() while this same thread is inside calling().
         self._lock = threading.RLock()
         self._callbacks: list[Callable[[], object]] = []
-        self.reason: str | None = None
+        self.reason: StopReason | None = None
 
-    def set(self, reason: str = "cancelled") -> None:
+    def set(self, reason: StopReason = "cancelled") -> None:
         """Throws the switch; the first reason stays."""
         with self._lock:
             if self.reason is not None:

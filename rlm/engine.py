@@ -6,28 +6,16 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rlm import prompts
+from rlm import events, prompts
 from rlm.cancel import Cancel
 from rlm.clients.base import Client, Options
 from rlm.clients.resolve import resolve
 from rlm.errors import Cancelled, ClientError, ConfigurationError, ContextOverflow, RLMError
-from rlm.events import (
-    CellFinished,
-    CellStarted,
-    Event,
-    Notice,
-    RunFinished,
-    RunStarted,
-    SubCallFinished,
-    SubCallStarted,
-    TextStreamed,
-    TurnFinished,
-    TurnStarted,
-)
 from rlm.history import History
 from rlm.parsing import is_complete, parse, split_thinking
 from rlm.sandbox import Sandbox
@@ -55,10 +43,10 @@ SAFE_CHARS_PER_TOKEN = 3
 # for what the model is told of the sub model's capacity
 UNKNOWN_WINDOW = 65_536
 # tokens, for a client that does not know its model's window
-MAX_REPEATS = 4
-# times the same cell with the same output, before the model is asked for its answer
-HEAT = 0.3
-# added to the temperature for each sign of a loop, which nothing breaks but another sampling or prompt
+MAX_LOOPS = 4
+# signs of a loop in a row, such as the same cell with the same output, before the model is asked to answer
+HEAT, HOTTEST = 0.3, 1.2
+# what each sign adds to the temperature: nothing breaks a loop but another sampling or another prompt
 RECORDED = 2000
 # characters of a sub call's prompt and reply in the record
 
@@ -106,7 +94,7 @@ class RLM:
         timeout: float | None = None,
         budget: int | None = None,
         cell_timeout: float = CELL_TIMEOUT,
-        on_event: Callable[[Event], object] | None = None,
+        on_event: Callable[[events.Event], object] | None = None,
     ) -> None:
         if isinstance(max_iterations, bool) or not isinstance(max_iterations, int) or max_iterations < 1:
             raise ConfigurationError(
@@ -146,7 +134,7 @@ class RLM:
         """
         if not isinstance(prompt, str) or not prompt.strip():
             raise ConfigurationError("The prompt is empty: give a question as a str.")
-        return _Run(self, prompt, cancel or Cancel()).run(context)
+        return _Run(self, prompt).run(context, cancel or Cancel())
 
     async def acompletion(
         self, prompt: str, context: Any = None, *, cancel: Cancel | None = None
@@ -160,192 +148,221 @@ class RLM:
             raise
 
 
+@dataclass
+class _Turn:
+    """One root turn as it comes about."""
+
+    reply: Completion = field(default_factory=lambda: Completion(""))
+    executions: list[Execution] = field(default_factory=list)
+    observation: str | None = None
+
+
 class _Run:
     """One run of the loop, with all that changes in it."""
 
-    def __init__(self, rlm: RLM, prompt: str, cancel: Cancel) -> None:
+    def __init__(self, rlm: RLM, prompt: str) -> None:
         self.rlm = rlm
         self.prompt = prompt
-        self.cancel = cancel
+        self.cancel = Cancel()
         self.began = time.monotonic()
-        self.usages: list[Usage] = []
-        # of each model call
         self.trajectory: list[Iteration] = []
         self.root_window, self.sub_window = _window(rlm.root), _window(rlm.sub)
-        self.max_reply = rlm.max_reply or min(MAX_REPLY, self.root_window // 8)
-        self.capacity = (self.sub_window - self._sub_reply() - 100) * SAFE_CHARS_PER_TOKEN
+        self.root_reply = rlm.max_reply or min(MAX_REPLY, self.root_window // 8)
+        self.sub_reply = rlm.max_reply or min(MAX_REPLY, self.sub_window // 8)
+        self.capacity = (self.sub_window - self.sub_reply - 100) * SAFE_CHARS_PER_TOKEN
         self.shown = min(20_000, max(2_000, self.root_window * 3 // 16))
         # characters of an observation
         self._lock = threading.RLock()
+        self._usages: list[Usage] = []
+        # of each model call
         self._sub_calls: list[SubCall] = []
+        # of the present cell
         self._loops = 0
         # signs in a row that the model goes round in circles
         self._prose = 0
         # replies in a row without code
-        self._unseen: str | None = None
+        self._unseen = ""
         # an answer that did not count, because its output had not been seen
 
-    def run(self, context: Any) -> RLMResult:
+    def run(self, context: Any, cancel: Cancel) -> RLMResult:
         """Runs the loop, and gives a result however it ends."""
         timer = threading.Timer(self.rlm.timeout or 0, self.cancel.set, ["timeout"])
         timer.daemon = True
         if self.rlm.timeout:
             timer.start()
+        answer: Answer | None = None
+        reason: StopReason = "error"
         try:
-            with Sandbox(
-                context,
-                query=self.query,
-                concurrency=getattr(self.rlm.sub, "concurrency", 4),
-                cell_timeout=self.rlm.cell_timeout,
-                cancel=self.cancel,
-            ) as repl:
-                answer, reason = self.loop(repl)
+            with cancel.calling(lambda: self.cancel.set(cancel.reason or "cancelled")):
+                answer, reason = self.answer(context)
         except Cancelled as stop:
-            answer, reason = Answer(self.best_so_far()), stop.reason  # type: ignore[assignment]
+            reason = stop.reason
         except RLMError as error:
             error.result = self.result(Answer(self.best_so_far()), "error")
             raise
         finally:
             timer.cancel()
-        result = self.result(answer, reason)
-        self.emit(RunFinished(result))
+            self.cancel.set()  # sub calls that nobody waits for any more
+        result = self.result(answer or Answer(self.best_so_far()), reason)
+        self.emit(events.RunFinished(result))
         return result
 
-    def loop(self, repl: Sandbox) -> tuple[Answer, StopReason]:
+    def answer(self, context: Any) -> tuple[Answer, StopReason]:
         """The RLM loop of the paper: ask, parse, execute, observe."""
-        root, sub = _name(self.rlm.root), _name(self.rlm.sub)
-        self.emit(RunStarted(self.prompt, repl.context, root, sub, self.rlm.max_iterations))
-        history = History(prompts.system(self.capacity), prompts.question(self.prompt, repl.context))
-        for turn in range(1, self.rlm.max_iterations + 1):
-            began, used = time.monotonic(), len(self.usages)
-            self.emit(TurnStarted(turn))
-            reply = self.ask(history)
-            action = parse(reply.text, cut=reply.finish_reason == "length")
-            executions = self.execute(repl, action)
-            answer, complaint = self.final(repl, reply, action, executions)
-            observation = None if answer else self.observe(executions, complaint)
-            self.record(turn, reply, executions, observation, began, used)
-            if observation is None:
-                return answer or Answer(""), "final"
-            if self.repeats(executions):
-                history.amend(prompts.SAME_AGAIN)  # a copy in the history would only invite another one
-            else:
-                history.add(reply.text or "(empty)", observation)
-            if self._loops >= MAX_REPEATS:
-                break
-        return self.last_call(repl, history), "max_iterations"
+        concurrency = getattr(self.rlm.sub, "concurrency", 4)
+        timeout = self.rlm.cell_timeout
+        with Sandbox(
+            context, query=self.query, concurrency=concurrency, cell_timeout=timeout, cancel=self.cancel
+        ) as repl:
+            names = [
+                str(getattr(client, "name", type(client).__name__))
+                for client in (self.rlm.root, self.rlm.sub)
+            ]
+            self.emit(events.RunStarted(self.prompt, repl.context, *names, self.rlm.max_iterations))
+            history = History(prompts.system(self.capacity), prompts.question(self.prompt, repl.context))
+            while len(self.trajectory) < self.rlm.max_iterations and self._loops < MAX_LOOPS:
+                with self.turn() as turn:
+                    turn.reply = self.ask(history)
+                    action = parse(turn.reply.text, cut=turn.reply.finish_reason == "length")
+                    self.execute(repl, action, turn)
+                    answer, complaint = self.final(repl, action, turn)
+                    if answer:
+                        return answer, "final"
+                    turn.observation = self.observe(turn, complaint)
+                if self.repeats(turn):
+                    history.amend(prompts.SAME_AGAIN)  # a copy in the history would only invite another one
+                else:
+                    history.add(turn.reply.text or "(empty)", turn.observation)
+            return self.last_call(repl, history), "max_iterations"
+
+    @contextmanager
+    def turn(self) -> Iterator[_Turn]:
+        """Records a turn, whatever ends it."""
+        number, began, used = len(self.trajectory) + 1, time.monotonic(), len(self._usages)
+        turn = _Turn()
+        self.emit(events.TurnStarted(number))
+        try:
+            yield turn
+        finally:
+            iteration = Iteration(
+                turn.reply.text,
+                tuple(turn.executions),
+                turn.observation,
+                thinking=turn.reply.thinking,
+                usage=sum(self._usages[used:], Usage()),
+                root_usage=turn.reply.usage,
+                seconds=time.monotonic() - began,
+            )
+            self.trajectory.append(iteration)
+            self.emit(events.TurnFinished(number, iteration))
 
     def ask(self, history: History) -> Completion:
         """Asks the root for its next step; makes room in the window first."""
-        room = self.root_window - self.max_reply
+        room = self.root_window - self.root_reply
         self.compact(history, room)
         try:
-            reply = self.complete(self.rlm.root, history.messages)
+            reply = self.complete(self.rlm.root, history.messages, self.root_options())
         except ContextOverflow as overflow:
             history.measure(overflow.prompt_tokens or 0)
             self.compact(history, min(room, overflow.window or room) * 9 // 10)
-            reply = self.complete(self.rlm.root, history.messages)
+            reply = self.complete(self.rlm.root, history.messages, self.root_options())
         history.measure(reply.usage.prompt_tokens)
         if reply.finish_reason == "length" and reply.thinking and not reply.text:
-            self.max_reply = min(self.max_reply * 2, self.root_window // 2)
+            self.root_reply = min(self.root_reply * 2, self.root_window // 2)
         return reply
 
     def compact(self, history: History, tokens: int) -> None:
         if gone := history.compact(tokens):
-            self.emit(Notice(f"The window is full: {gone:,} characters of old outputs were left out."))
+            self.notice(f"The window is full: {gone:,} characters of old outputs were left out.")
 
-    def execute(self, repl: Sandbox, action: Action) -> list[Execution]:
+    def execute(self, repl: Sandbox, action: Action, turn: _Turn) -> None:
         """Runs the reply's cells in order, up to an error or an answer."""
-        executions: list[Execution] = []
         for code in action.cells:
-            self.emit(CellStarted(code))
+            self.emit(events.CellStarted(code))
             with self._lock:
-                self._sub_calls.clear()
+                self._sub_calls = []
             execution = repl.execute(code)
             with self._lock:
                 execution = replace(execution, sub_calls=tuple(self._sub_calls))
-            executions.append(execution)
-            self.emit(CellFinished(execution))
+            turn.executions.append(execution)
+            self.emit(events.CellFinished(execution))
             if execution.error or execution.final:
                 break
-        return executions
 
-    def final(
-        self, repl: Sandbox, reply: Completion, action: Action, executions: Sequence[Execution]
-    ) -> tuple[Answer | None, str | None]:
+    def final(self, repl: Sandbox, action: Action, turn: _Turn) -> tuple[Answer | None, str]:
         """Returns the answer, if the reply or its code gives one that counts; else what to say about it."""
+        final, executions = action.final, turn.executions
         if executions and executions[-1].final:
-            return executions[-1].final, None
-        failed = any(execution.error for execution in executions)
-        final = action.final
+            return executions[-1].final, ""
+        failed = bool(executions and executions[-1].error)
         if final and final.kind != "text" and not failed:
             named = repl.resolve(final)
             if named.final:
-                return named.final, None
+                return named.final, ""
             if final.kind == "variable":
-                return None, prompts.no_variable(named.error or f"there is no variable {final.text!r}")
+                return None, prompts.no_variable(named.error or final.text)
         if final and executions:
             self._unseen = final.text
             return None, prompts.NOT_SEEN_YET
         if final and final.text and final.text != prompts.PLACEHOLDER:
-            return Answer(final.text, final.text if final.value is None else final.value), None
+            return Answer(final.text, final.text if final.value is None else final.value), ""
         if executions:
             self._prose = 0
-            return None, None
-        return self.without_code(reply)
+            return None, ""
+        return self.without_code(turn.reply)
 
     def without_code(self, reply: Completion) -> tuple[Answer | None, str]:
-        """A reply with neither code nor FINAL: asks for one, and takes the same prose twice as the answer."""
+        """A reply with neither code nor FINAL: asks for one; prose that the model insists on is its answer."""
         self._prose += 1
         self._loops += self._prose > 1
-        seen = any(e.stdout or e.value for i in self.trajectory for e in i.executions)
+        text = reply.text.strip()
+        seen = any(e.stdout or e.value for turn in self.trajectory for e in turn.executions)
         if reply.finish_reason == "length":
             return None, prompts.cut_off(reply.usage.completion_tokens)
-        if not reply.text.strip():
-            return None, prompts.EMPTY_REPLY
-        if self._prose > 1 and seen:
-            return Answer(reply.text.strip(), reply.text.strip()), ""
-        return None, prompts.no_code(seen=seen)
+        if self._prose > 1 and seen and text:
+            return Answer(text, text), ""
+        return None, prompts.no_code(seen=seen) if text else prompts.EMPTY_REPLY
 
-    def observe(self, executions: Sequence[Execution], complaint: str | None) -> str:
+    def observe(self, turn: _Turn, complaint: str) -> str:
         """What the root is shown next."""
-        parts = [prompts.observation(executions, self.shown)] if executions else []
-        return "\n\n".join([*parts, complaint] if complaint else parts)
+        output = prompts.observation(turn.executions, self.shown) if turn.executions else ""
+        return "\n\n".join(filter(None, (output, complaint)))
 
-    def repeats(self, executions: Sequence[Execution]) -> bool:
+    def repeats(self, turn: _Turn) -> bool:
         """Whether the model ran what it had run before, with the same outcome: it goes round in circles."""
-        traces = [_trace(execution) for execution in executions]
-        again = any(traces == [_trace(e) for e in turn.executions] for turn in self.trajectory[:-1] if traces)
-        self._loops = self._loops + 1 if again else 0 if traces else self._loops
+
+        def trace(executions: Sequence[Execution]) -> list[tuple[object, ...]]:
+            return [(e.code, e.stdout, e.value, e.error) for e in executions]
+
+        now = trace(turn.executions)
+        again = bool(now) and any(now == trace(before.executions) for before in self.trajectory[:-1])
+        if now:
+            self._loops = self._loops + 1 if again else 0
         return again
 
     def last_call(self, repl: Sandbox, history: History) -> Answer:
         """No turns are left: asks the root for its best answer from what it has seen."""
-        self.emit(TurnStarted(len(self.trajectory) + 1))
+        if len(self.trajectory) < self.rlm.max_iterations:
+            self.notice("The model repeats itself; it is asked for its answer.")
         history.amend(prompts.LAST_CALL)
-        began, used = time.monotonic(), len(self.usages)
-        reply = self.ask(history)
-        self.record(len(self.trajectory) + 1, reply, [], None, began, used)
-        final = parse(reply.text).final
-        named = repl.resolve(final).final if final and final.kind != "text" else None
-        text = final.text if final else reply.text.strip()
+        with self.turn() as turn:
+            turn.reply = self.ask(history)
+            final = parse(turn.reply.text).final
+            named = repl.resolve(final).final if final and final.kind != "text" else None
+        text = final.text if final else turn.reply.text.strip()
         return named or Answer(text or self.best_so_far(), final.value if final and final.value else text)
 
     def query(self, prompt: str) -> str:
         """Answers `llm_query`: one sub call. Runs in several threads at once."""
-        self.cancel.check()
-        self.emit(SubCallStarted(clip(prompt, RECORDED)))
-        began = time.monotonic()
-        call = SubCall(clip(prompt, RECORDED), "")
+        call, began = SubCall(clip(prompt, RECORDED), ""), time.monotonic()
+        self.emit(events.SubCallStarted(call.prompt))
         try:
-            reply = self.complete(self.rlm.sub, [{"role": "user", "content": prompt}])
-            text = reply.text.strip()
-            if not text:
+            reply = self.complete(self.rlm.sub, [{"role": "user", "content": prompt}], self.sub_options())
+            call = replace(call, reply=clip(reply.text.strip(), RECORDED), usage=reply.usage)
+            if not call.reply:
                 raise ClientError("the model's reply was empty; ask in another way")
-            if reply.finish_reason == "length":
-                text += f"\n[cut off after {reply.usage.completion_tokens:,} tokens]"
-            call = replace(call, reply=clip(text, RECORDED), usage=reply.usage)
-            return text
+            cut = f"\n[cut off after {reply.usage.completion_tokens:,} tokens]"
+            return reply.text.strip() + cut * (reply.finish_reason == "length")
         except ContextOverflow as overflow:
             window = overflow.window or self.sub_window
             error = prompts.too_long(len(prompt), overflow.prompt_tokens, self.capacity, window)
@@ -358,74 +375,60 @@ class _Run:
             call = replace(call, seconds=time.monotonic() - began)
             with self._lock:
                 self._sub_calls.append(call)
-            self.emit(SubCallFinished(call))
+            self.emit(events.SubCallFinished(call))
 
-    def complete(self, client: Client, messages: Sequence[Message]) -> Completion:
-        """One model call, root or sub, with its usage counted."""
-        self.cancel.check()
-        root = messages[0]["role"] == "system"
-        heat = HEAT * self._loops if root else 0.0
-        reply = client.complete(
-            list(messages),
-            options=Options(
-                max_tokens=self.max_reply if root else self._sub_reply(),
-                temperature=None if self.rlm.temperature is None else min(self.rlm.temperature + heat, 1.2),
-                think=False if self.rlm.think is None and not root else self.rlm.think,
-                until=is_complete if root else None,
-                on_text=(lambda text: self.emit(TextStreamed(text))) if root else None,
-                cancel=self.cancel,
-            ),
+    def root_options(self) -> Options:
+        return replace(
+            self.sub_options(),
+            max_tokens=self.root_reply,
+            think=self.rlm.think,
+            until=is_complete,
+            on_text=lambda text: self.emit(events.TextStreamed(text)),
         )
+
+    def sub_options(self) -> Options:
+        base, heat = self.rlm.temperature, HEAT * self._loops
+        return Options(
+            max_tokens=self.sub_reply,
+            temperature=base if base is None else max(base, min(base + heat, HOTTEST)),
+            think=False if self.rlm.think is None else self.rlm.think,
+            cancel=self.cancel,
+        )
+
+    def complete(self, client: Client, messages: Sequence[Message], options: Options) -> Completion:
+        """One model call, root or sub, with its usage counted and its thinking kept apart."""
+        self.cancel.check()
+        reply = client.complete([message.copy() for message in messages], options=options)
         if isinstance(reply, str):  # a client of the user's own may be as simple as that
             reply = Completion(reply)
         with self._lock:
-            self.usages.append(reply.usage)
-            total = sum(self.usages, Usage())
+            self._usages.append(reply.usage)
+            total = sum(self._usages, Usage())
         if self.rlm.budget and total.prompt_tokens + total.completion_tokens >= self.rlm.budget:
             self.cancel.set("budget")
         text, stray = split_thinking(reply.text)
         return replace(reply, text=text, thinking=reply.thinking or stray)
 
-    def record(
-        self,
-        turn: int,
-        reply: Completion,
-        executions: Sequence[Execution],
-        observation: str | None,
-        began: float,
-        used: int,
-    ) -> None:
-        iteration = Iteration(
-            reply.text,
-            tuple(executions),
-            observation,
-            thinking=reply.thinking,
-            usage=sum(self.usages[used:], Usage()),
-            root_usage=reply.usage,
-            seconds=time.monotonic() - began,
-        )
-        self.trajectory.append(iteration)
-        self.emit(TurnFinished(turn, iteration))
-
     def best_so_far(self) -> str:
         """The best there is when the run is stopped: an answer that did not count yet, or the last output."""
-        if self._unseen:
-            return self._unseen
-        outputs = [e.stdout.strip() or e.value for i in self.trajectory for e in i.executions]
-        return next((output for output in reversed(outputs) if output), "")
+        outputs = [e.stdout.strip() or e.value for turn in self.trajectory for e in turn.executions]
+        return self._unseen or next((output for output in reversed(outputs) if output), "")
 
     def result(self, answer: Answer, reason: StopReason) -> RLMResult:
         return RLMResult(
             answer.text,
             iterations=len(self.trajectory),
             total_time=time.monotonic() - self.began,
-            usage={f"total_{name}": count for name, count in vars(sum(self.usages, Usage())).items()},
+            usage={f"total_{name}": count for name, count in vars(sum(self._usages, Usage())).items()},
             stop_reason=reason,
             value=answer.value,
             trajectory=tuple(self.trajectory),
         )
 
-    def emit(self, event: Event) -> None:
+    def notice(self, text: str) -> None:
+        self.emit(events.Notice(text))
+
+    def emit(self, event: events.Event) -> None:
         """Tells the observer; a fault of its own does not end the run."""
         if not self.rlm.on_event:
             return
@@ -435,18 +438,7 @@ class _Run:
             except Exception:  # the observer is somebody else's code
                 logger.exception("The observer failed at %s.", type(event).__name__)
 
-    def _sub_reply(self) -> int:
-        return self.rlm.max_reply or min(MAX_REPLY, self.sub_window // 8)
-
 
 def _window(client: Client) -> int:
     ask: Callable[[], int | None] | None = getattr(client, "window", None)
     return (ask() if ask else None) or UNKNOWN_WINDOW
-
-
-def _name(client: Client) -> str:
-    return str(getattr(client, "name", type(client).__name__))
-
-
-def _trace(execution: Execution) -> tuple[object, ...]:
-    return execution.code, execution.stdout, execution.value, execution.error

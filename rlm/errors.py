@@ -22,7 +22,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rlm.types import RLMResult
+    from rlm.types import RLMResult, StopReason
 
 
 class RLMError(Exception):
@@ -106,6 +106,6 @@ class SandboxError(RLMError):
 class Cancelled(RLMError):
     """The run was stopped; `reason` is the stop reason that its result gives."""
 
-    def __init__(self, reason: str = "cancelled") -> None:
+    def __init__(self, reason: StopReason = "cancelled") -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason: StopReason = reason
