@@ -148,11 +148,14 @@ class RLM:
             raise
 
 
+NO_REPLY = Completion("")
+
+
 @dataclass
 class _Turn:
     """One root turn as it comes about."""
 
-    reply: Completion = field(default_factory=lambda: Completion(""))
+    reply: Completion = NO_REPLY
     executions: list[Execution] = field(default_factory=list)
     observation: str | None = None
 
@@ -214,11 +217,8 @@ class _Run:
         with Sandbox(
             context, query=self.query, concurrency=concurrency, cell_timeout=timeout, cancel=self.cancel
         ) as repl:
-            names = [
-                str(getattr(client, "name", type(client).__name__))
-                for client in (self.rlm.root, self.rlm.sub)
-            ]
-            self.emit(events.RunStarted(self.prompt, repl.context, *names, self.rlm.max_iterations))
+            root, sub = _name(self.rlm.root), _name(self.rlm.sub)
+            self.emit(events.RunStarted(self.prompt, repl.context, root, sub, self.rlm.max_iterations))
             history = History(prompts.system(self.capacity), prompts.question(self.prompt, repl.context))
             while len(self.trajectory) < self.rlm.max_iterations and self._loops < MAX_LOOPS:
                 with self.turn() as turn:
@@ -244,17 +244,18 @@ class _Run:
         try:
             yield turn
         finally:
-            iteration = Iteration(
-                turn.reply.text,
-                tuple(turn.executions),
-                turn.observation,
-                thinking=turn.reply.thinking,
-                usage=sum(self._usages[used:], Usage()),
-                root_usage=turn.reply.usage,
-                seconds=time.monotonic() - began,
-            )
-            self.trajectory.append(iteration)
-            self.emit(events.TurnFinished(number, iteration))
+            if turn.reply is not NO_REPLY:
+                iteration = Iteration(
+                    turn.reply.text,
+                    tuple(turn.executions),
+                    turn.observation,
+                    thinking=turn.reply.thinking,
+                    usage=sum(self._usages[used:], Usage()),
+                    root_usage=turn.reply.usage,
+                    seconds=time.monotonic() - began,
+                )
+                self.trajectory.append(iteration)
+                self.emit(events.TurnFinished(number, iteration))
 
     def ask(self, history: History) -> Completion:
         """Asks the root for its next step; makes room in the window first."""
@@ -312,7 +313,7 @@ class _Run:
         return self.without_code(turn.reply)
 
     def without_code(self, reply: Completion) -> tuple[Answer | None, str]:
-        """A reply with neither code nor FINAL: asks for one; prose that the model insists on is its answer."""
+        """A reply with neither code nor FINAL: asks for one; prose that the model insists on is an answer."""
         self._prose += 1
         self._loops += self._prose > 1
         text = reply.text.strip()
@@ -442,3 +443,7 @@ class _Run:
 def _window(client: Client) -> int:
     ask: Callable[[], int | None] | None = getattr(client, "window", None)
     return (ask() if ask else None) or UNKNOWN_WINDOW
+
+
+def _name(client: Client) -> str:
+    return str(getattr(client, "name", type(client).__name__))

@@ -210,6 +210,34 @@ def test_the_budget_ends_the_run_with_what_was_found():
     assert (result.answer, result.stop_reason) == ("found it", "budget")
 
 
+def test_a_turn_that_is_stopped_in_the_middle_is_recorded():
+    replies = [cell("print('found it')") + "\n" + cell("llm_query_batched(['a'] * 3)"), "FINAL(1)"]
+    cancel = Cancel()
+    rlm = RLM(root_client=ScriptedClient(replies), sub_client=SubClient(str.upper), budget=150)
+    result = rlm.completion("?", TEXT, cancel=cancel)
+    assert (result.answer, result.iterations, result.stop_reason) == ("found it", 1, "budget")
+    assert result.usage["total_prompt_tokens"] >= 210
+    assert cancel.reason is None  # the caller's own switch is not touched
+
+
+def test_a_run_that_gets_no_reply_has_no_turn():
+    with pytest.raises(Unreachable) as caught:
+        ask(ScriptedClient([Unreachable("Cannot reach it.")]))
+    assert caught.value.result.iterations == 0
+
+
+def test_what_a_client_was_given_does_not_change_afterwards():
+    class Keeping(ScriptedClient):
+        def complete(self, messages, options):
+            kept.append(messages)
+            return super().complete(messages, options)
+
+    kept: list[list[dict[str, str]]] = []
+    client = Keeping([cell(f"print('{n} ' * 900)") for n in range(20)] + ["FINAL(1)"], window=4096)
+    ask(client, max_iterations=30)
+    assert kept == client.requests
+
+
 def test_the_time_limit_ends_the_run_with_what_was_found():
     client = ScriptedClient([cell("print('found it')"), cell("while True: pass")])
     began = time.monotonic()
