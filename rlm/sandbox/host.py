@@ -262,7 +262,8 @@ class _Worker:
         try:
             with self._sending:
                 self._socket.sendall(worker.HEADER.pack(len(data)))
-                self._socket.sendall(data)
+                if data:  # to send nothing to a process that has just ended is an error too
+                    self._socket.sendall(data)
         except OSError as error:
             raise _WorkerDied(self._how_it_ended()) from error
 
