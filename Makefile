@@ -9,7 +9,7 @@ help:  ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
 
 demo: .venv/.local  ## find a number hidden in 10,000 lines, with a real model
-	$(BIN)/python example_niah.py $(ARGS)
+	@$(BIN)/python example_niah.py $(ARGS)
 
 test: .venv/.dev  ## run the tests, offline
 	$(BIN)/python -m pytest $(ARGS)
@@ -28,13 +28,15 @@ clean:  ## remove .venv and caches
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "rlm needs Python 3.10 or newer: make PYTHON=python3.12 …")'
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "rlm needs Python 3.10 or newer: make PYTHON=python3.12 …")'
+	@$(PYTHON) -m venv .venv
 
 .venv/.local: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install -q -e '.[local]'
+	@echo 'Installing rlm and the embedded model'\''s runtime into .venv …'
+	@$(BIN)/python -m pip install -q -e '.[local]'
 	@touch $@
 
 .venv/.dev: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install -q -e '.[dev]'
+	@echo 'Installing rlm and the test tools into .venv …'
+	@$(BIN)/python -m pip install -q -e '.[dev]'
 	@touch $@

@@ -72,7 +72,7 @@ class RLM:
         timeout: seconds for a whole run; None sets no limit.
         budget: tokens for a whole run, root and sub calls together; None sets no limit.
         cell_timeout: seconds of a cell's own work, waiting for models not counted.
-        on_event: is called with each event (rlm.events), never by two threads at once.
+        on_event: is called with each event (rlm.events); those of one run come one at a time.
 
     Raises:
         ConfigurationError: a parameter out of range, an unknown provider, a missing key or extra.
@@ -124,7 +124,8 @@ class RLM:
 
         Args:
             prompt: the question.
-            context: the data: str, list, dict, None, or a `pathlib.Path` to a UTF-8 text file.
+            context: the data: str, bytes that are UTF-8 text, list, dict, another plain value, None, or a
+                `pathlib.Path` to a UTF-8 text file; a str is always the data itself.
             cancel: stops the run when it is thrown; the result then has what was found so far.
 
         Raises:
@@ -194,20 +195,24 @@ class _Run:
         if self.rlm.timeout:
             timer.start()
         answer: Answer | None = None
-        reason: StopReason = "error"
+        reason: StopReason
+        failure: RLMError | None = None
         try:
             with cancel.calling(lambda: self.cancel.set(cancel.reason or "cancelled")):
                 answer, reason = self.answer(context)
         except Cancelled as stop:
             reason = stop.reason
         except RLMError as error:
-            error.result = self.result(Answer(self.best_so_far()), "error")
-            raise
+            reason, failure = "error", error
         finally:
             timer.cancel()
             self.cancel.set()  # sub calls that nobody waits for any more
-        result = self.result(answer or Answer(self.best_so_far()), reason)
+        best = self.best_so_far()
+        result = self.result(answer or Answer(best, best), reason)
         self.emit(events.RunFinished(result))
+        if failure:
+            failure.result = result
+            raise failure
         return result
 
     def answer(self, context: Any) -> tuple[Answer, StopReason]:
@@ -305,7 +310,7 @@ class _Run:
         if final and executions:
             self._unseen = final.text
             return None, prompts.NOT_SEEN_YET
-        if final and final.text and final.text != prompts.PLACEHOLDER:
+        if final and final.text and final.text not in prompts.PLACEHOLDERS:
             return Answer(final.text, final.text if final.value is None else final.value), ""
         if executions:
             self._prose = 0
@@ -348,10 +353,12 @@ class _Run:
         history.amend(prompts.LAST_CALL)
         with self.turn() as turn:
             turn.reply = self.ask(history)
-            final = parse(turn.reply.text).final
-            named = repl.resolve(final).final if final and final.kind != "text" else None
-        text = final.text if final else turn.reply.text.strip()
-        return named or Answer(text or self.best_so_far(), final.value if final and final.value else text)
+            action = parse(turn.reply.text)
+            self.execute(repl, action, turn)  # it was asked for none, but its code may give the answer
+            answer, _ = self.final(repl, action, turn)
+        prose = "" if action.cells or action.final else turn.reply.text.strip()
+        best = prose or self.best_so_far()
+        return answer or Answer(best, best)
 
     def query(self, prompt: str) -> str:
         """Answers `llm_query`: one sub call. Runs in several threads at once."""
@@ -398,15 +405,16 @@ class _Run:
 
     def complete(self, client: Client, messages: Sequence[Message], options: Options) -> Completion:
         """One model call, root or sub, with its usage counted and its thinking kept apart."""
+        with self._lock:
+            total = sum(self._usages, Usage())
+        if self.rlm.budget and total.prompt_tokens + total.completion_tokens >= self.rlm.budget:
+            self.cancel.set("budget")
         self.cancel.check()
         reply = client.complete([message.copy() for message in messages], options=options)
         if isinstance(reply, str):  # a client of the user's own may be as simple as that
             reply = Completion(reply)
         with self._lock:
             self._usages.append(reply.usage)
-            total = sum(self._usages, Usage())
-        if self.rlm.budget and total.prompt_tokens + total.completion_tokens >= self.rlm.budget:
-            self.cancel.set("budget")
         text, stray = split_thinking(reply.text)
         return replace(reply, text=text, thinking=reply.thinking or stray)
 
@@ -418,7 +426,7 @@ class _Run:
     def result(self, answer: Answer, reason: StopReason) -> RLMResult:
         return RLMResult(
             answer.text,
-            iterations=len(self.trajectory),
+            iterations=min(len(self.trajectory), self.rlm.max_iterations),
             total_time=time.monotonic() - self.began,
             usage={f"total_{name}": count for name, count in vars(sum(self._usages, Usage())).items()},
             stop_reason=reason,

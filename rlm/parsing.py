@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import textwrap
 import warnings
@@ -149,13 +150,14 @@ def _find_final(text: str, *, cut: bool) -> Final | None:
     if not match:
         return None
     rest = text[match.end() :]
-    ends = [end.start() for _, end in zip(range(_MAX_ENDS), _LINE_END.finditer(rest), strict=False)]
+    ends = [end.start() for end in itertools.islice(re.finditer(r"\)", rest), _MAX_ENDS)]
+    ends.sort(key=lambda end: not _LINE_END.match(rest, end))  # the end of a line first; sorting is stable
     for end in ends:
         if final := _python_final(rest[:end], variable=match["name"] == "FINAL_VAR"):
             return final
-    balanced = [end for end in ends if rest.count("(", 0, end) == rest.count(")", 0, end)]
-    if balanced or ends:
-        return Final(rest[: (balanced or ends)[0]].strip())
+    for end in ends:
+        if rest.count("(", 0, end) == rest.count(")", 0, end):
+            return Final(rest[:end].strip())
     return None if cut else Final(rest.strip())
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from rlm.sandbox.worker import clip
 from rlm.types import Execution
 
-PLACEHOLDER = "your answer"
-# in the instructions; a model that copies it has not answered
+PLACEHOLDERS = frozenset({"your answer", "answer"})
+# of the instructions and the REPL; a model that copies one has not answered
 
 _SYSTEM = """\
 You answer a question about data that you cannot see. The data is in the Python variable `context`. \

@@ -134,8 +134,20 @@ def test_a_word_that_is_no_variable_is_the_answer_itself():
     assert ask(ScriptedClient(["FINAL(Paris)"])).answer == "Paris"
 
 
-def test_the_instructions_placeholder_is_no_answer():
-    assert ask(ScriptedClient(["FINAL(your answer)", "FINAL(3)"])).answer == "3"
+@pytest.mark.parametrize("placeholder", ["FINAL(your answer)", "FINAL(answer)"])
+def test_the_instructions_placeholder_is_no_answer(placeholder):
+    assert ask(ScriptedClient([placeholder, "FINAL(3)"])).answer == "3"
+
+
+def test_an_answer_that_was_paid_for_is_not_lost_at_the_budget():
+    for last in ("FINAL(Paris)", cell("FINAL('Paris')"), cell("x = 'Paris'") + "\nFINAL_VAR(x)"):
+        result = ask(ScriptedClient([cell("1"), last]), budget=24)
+        assert (result.answer, result.stop_reason) == ("Paris", "final")
+
+
+def test_a_falsy_answer_keeps_its_value():
+    client = ScriptedClient([cell("1"), "FINAL(0)"])
+    assert ask(client, max_iterations=1).value == 0
 
 
 def test_a_reply_without_code_is_asked_for_code():
@@ -193,30 +205,42 @@ def test_a_model_that_goes_round_in_circles_is_asked_for_its_answer():
 
 @pytest.mark.parametrize(
     ("last", "answer"),
-    [("FINAL(3)", "3"), ("It is 3.", "It is 3."), ("FINAL_VAR(n)", "2"), ("", "2")],
-    ids=["final", "prose", "variable", "empty"],
+    [
+        ("FINAL(3)", "3"),
+        ("It is 3.", "It is 3."),
+        ("FINAL_VAR(n)", "2"),
+        (cell("FINAL(n + 1)"), "3"),
+        (cell("n"), "2"),
+        ("FINAL_VAR(nope)", "2"),
+        ("FINAL(your answer)", "2"),
+        ("", "2"),
+    ],
+    ids=["final", "prose", "variable", "code-with-final", "code", "no-variable", "placeholder", "empty"],
 )
 def test_at_the_iteration_limit_the_model_is_asked_for_its_best_answer(last, answer):
     client = ScriptedClient([cell("n = 1"), cell("n = 2\nn"), last])
     result = ask(client, max_iterations=2)
-    assert (result.answer, result.stop_reason) == (answer, "max_iterations")
+    assert (result.answer, result.stop_reason, result.iterations) == (answer, "max_iterations", 2)
     assert prompts.LAST_CALL in client.shown()
     assert client.requests[-1][-1]["role"] == "user"
 
 
 def test_the_budget_ends_the_run_with_what_was_found():
     client = ScriptedClient([cell("print('found it')"), cell("print('found more')"), "FINAL(1)"])
-    result = ask(client, budget=20)
+    result = ask(client, budget=12)
     assert (result.answer, result.stop_reason) == ("found it", "budget")
 
 
 def test_a_turn_that_is_stopped_in_the_middle_is_recorded():
-    replies = [cell("print('found it')") + "\n" + cell("llm_query_batched(['a'] * 3)"), "FINAL(1)"]
+    replies = [
+        cell("print('found it')") + "\n" + cell("llm_query_batched(['a'] * 3)\nllm_query('a' + context)"),
+        "FINAL(1)",
+    ]
     cancel = Cancel()
-    rlm = RLM(root_client=ScriptedClient(replies), sub_client=SubClient(str.upper), budget=150)
+    rlm = RLM(root_client=ScriptedClient(replies), sub_client=SubClient(str.upper), budget=250)
     result = rlm.completion("?", TEXT, cancel=cancel)
     assert (result.answer, result.iterations, result.stop_reason) == ("found it", 1, "budget")
-    assert result.usage["total_prompt_tokens"] >= 210
+    assert result.usage["total_prompt_tokens"] == 310
     assert cancel.reason is None  # the caller's own switch is not touched
 
 
@@ -224,6 +248,14 @@ def test_a_run_that_gets_no_reply_has_no_turn():
     with pytest.raises(Unreachable) as caught:
         ask(ScriptedClient([Unreachable("Cannot reach it.")]))
     assert caught.value.result.iterations == 0
+
+
+def test_the_last_event_is_the_end_also_of_a_run_that_failed():
+    seen: list[events.Event] = []
+    with pytest.raises(Unreachable):
+        ask(ScriptedClient([Unreachable("Cannot reach it.")]), on_event=seen.append)
+    assert isinstance(seen[-1], events.RunFinished)
+    assert seen[-1].result.stop_reason == "error"
 
 
 def test_what_a_client_was_given_does_not_change_afterwards():

@@ -1,4 +1,4 @@
-"""The embedded model, on its real file: `pytest -m model`. Without the file or the extra, the first is downloaded."""
+"""The embedded model, on its real file, which is downloaded where it is missing: `pytest -m model`."""
 
 from __future__ import annotations
 

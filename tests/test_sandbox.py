@@ -259,6 +259,8 @@ def test_a_sub_call_without_any_data_is_refused_with_what_to_do():
         error = repl.execute("llm_query('Where is the harbour?')").error
         assert "has none of the data" in error
         assert 'search("harbour")' in error
+        assert "has none of the data" in repl.execute("llm_query_batched(['Where is it?'])").error
+        assert "print(context[:500])" in repl.execute("llm_query('What is it?')").error
     assert value_of(None, "llm_query('What is 2 + 2?')") == "'WHAT IS 2 + 2?'"
 
 

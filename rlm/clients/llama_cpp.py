@@ -22,8 +22,8 @@ WINDOW = 8192
 # tokens of one conversation; a CPU reads some 50 tokens a second, so a larger one would be of little use
 PARALLEL = 4
 # conversations at once, each with a window of its own
-BATCH = 256
-# prompt tokens between two looks at the cancel switch: a few seconds on a slow CPU
+BATCH = 128
+# prompt tokens between two looks at the cancel switch: two or three seconds on a slow CPU
 
 logger = logging.getLogger(__name__)
 
@@ -144,8 +144,8 @@ def _stream(server: Any, request: dict[str, Any], cancel: Cancel) -> Iterator[Ch
         finally:
             items.put(_END)
 
-    thread = threading.Thread(target=generate, name="rlm-llama", daemon=True)
-    thread.start()
+    thread = threading.Thread(target=generate, name="rlm-llama")
+    thread.start()  # no daemon: Python must not end while llama.cpp is at work
     with cancel.calling(lambda: items.put(_END)):
         try:
             while (data := items.get()) is not _END:

@@ -357,17 +357,8 @@ class Repl:
             return
         if node.func.id == "FINAL_VAR" and any(isinstance(argument, ast.Name) for argument in node.args):
             node.func.id = "FINAL"  # the variable itself, not its name
-        constants = [str(arg.value) for arg in node.args if isinstance(arg, ast.Constant)]
-        if (
-            node.func.id == "llm_query"
-            and constants
-            and len(constants) == len(node.args)
-            and self.names.get("context") is not None
-        ):
-            raise LLMQueryError(
-                "llm_query sees only its prompt, and this one has none of the data. Look at the data first:\n"
-                f'print(search("{"|".join(_words(constants[0]))}"))'
-            )
+        if self.names.get("context") is not None and node.func.id in ("llm_query", "llm_query_batched"):
+            _refuse_without_data(node)
 
     def _variables(self) -> str:
         hidden = self.given.keys() | {"answer"}
@@ -382,6 +373,19 @@ class Repl:
             self.stop_asked = True
         elif self.running:
             raise CellStopped
+
+
+def _refuse_without_data(call: ast.Call) -> None:
+    """Stops a sub call of nothing but literal text: the sub model would answer from imagination."""
+    prompts = [item for arg in call.args for item in (arg.elts if isinstance(arg, ast.List) else [arg])]
+    if not prompts or not all(isinstance(prompt, ast.Constant) for prompt in prompts):
+        return
+    words = [word for prompt in prompts for word in _words(str(getattr(prompt, "value", "")))]
+    look = f'search("{"|".join(words[:8])}")' if words else "context[:500]"
+    raise LLMQueryError(
+        "llm_query sees only its prompt, and this one has none of the data. "
+        f"Look at the data first:\nprint({look})"
+    )
 
 
 def _no_input(_prompt: object = "") -> str:
