@@ -66,5 +66,5 @@ def available(model: str, host: str | None, console: Console) -> str:
         reason = f"Ollama at {client.host} does not have {model} (to get it: ollama pull {model})."
     except ClientError:
         reason = f"No Ollama at {client.host}."
-    console.print(f"{reason} Taking the embedded model {EMBEDDED}.", highlight=False)
+    console.print(f"{reason} Taking the embedded model {EMBEDDED}.", highlight=False, soft_wrap=True)
     return f"local:{EMBEDDED}"

@@ -6,10 +6,11 @@ import time
 from types import TracebackType
 from typing import Any
 
+from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.syntax import Syntax
 from rich.text import Text
@@ -132,22 +133,25 @@ class Display:
 
 
 def prepare(client: Any, console: Console, cancel: Cancel) -> None:
-    """Loads an embedded model before the run, with a progress bar if its file must be downloaded."""
+    """Loads an embedded model before the run; a download is a bar, or a line where there is no terminal."""
     if not hasattr(client, "prepare"):
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    status = console.status("Loading the model", refresh_per_second=REFRESHES)
-    with status, Progress(*columns, console=console, transient=True, disable=True) as progress:
-        task = progress.add_task("")
+    if not console.is_terminal:
+        told: set[str] = set()
+
+        def tell(_done: int, total: int, source: str) -> None:
+            if source not in told:
+                console.print(f"Downloading {total / 1e6:,.0f} MB from {source} …", soft_wrap=True)
+            told.add(source)
+
+        client.prepare(tell, cancel)
+        return
+    with console.status("Loading the model", refresh_per_second=REFRESHES) as status:
 
         def show(done: int, total: int, source: str) -> None:
-            status.stop()
-            progress.disable = False
-            progress.start()
-            progress.update(task, description=f"Downloading from {source}", completed=done, total=total)
-            if done >= total:
-                progress.stop()
-                status.start()
+            size = f"{done / 1e6:,.0f} of {total / 1e6:,.0f} MB from {source}"
+            bar = ProgressBar(total=total, completed=done, width=30)
+            status.update(Columns(["Downloading", bar, size]) if done < total else "Loading the model")
 
         client.prepare(show, cancel)
 
