@@ -69,6 +69,23 @@ def test_a_prompt_that_extends_the_last_one_comes_from_the_cache(client):
 
 
 @pytest.mark.model
+def test_a_new_process_finds_the_instructions_read(tmp_path):
+    code = (
+        "from rlm.clients.base import Options; from rlm.clients.llama_cpp import LlamaCpp; import sys\n"
+        "messages = [{'role': 'system', 'content': 'Answer in one word. ' * 40 + sys.argv[1]},"
+        " {'role': 'user', 'content': 'Say hello.'}]\n"
+        "print(LlamaCpp('qwen2.5-coder-0.5b').complete(messages, Options(max_tokens=4)).usage.cached_tokens)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    word = tmp_path.name + str(time.time())
+    for _ in range(2):
+        command = [sys.executable, "-c", code, word]
+        process = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert int(process.stdout) > 200
+    assert sum(file.suffix == ".part" for file in llama_cpp._prompts_folder().iterdir()) == 0
+
+
+@pytest.mark.model
 def test_the_roots_cache_survives_sub_calls(client):
     history = user("Remember these words: " + "tulip harbour violin " * 60)
     first = client.complete(history, Options(max_tokens=8))
@@ -87,7 +104,7 @@ def test_calls_at_once_share_one_model_and_get_their_own_replies(client):
             pool.map(lambda p: client.complete(p, Options(max_tokens=8, temperature=0)).text, prompts)
         )
     assert [str(n) in reply for n, reply in zip(range(1000, 1008), replies, strict=True)].count(True) >= 6
-    assert len(llama_cpp._servers) == 1
+    assert len(llama_cpp._loaded) == 1
 
 
 @pytest.mark.model

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import http.client
+import json
 import logging
 import os
 import queue
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from rlm.cancel import Cancel
 from rlm.clients import weights
@@ -25,11 +30,26 @@ PARALLEL = 4
 BATCH = 128
 # prompt tokens between two looks at the cancel switch: two or three seconds on a slow CPU
 
+KEPT_PROMPTS = 8
+# files of read instructions in the cache, some 10 MB each
+
 logger = logging.getLogger(__name__)
 
 _lock = threading.Lock()
-_servers: dict[tuple[int, Path, int], Any] = {}
+_loaded: dict[tuple[int, Path, int], _Model] = {}
 # by process, file and window: a forked child has none of its parent's threads and loads its own
+
+
+@dataclass
+class _Model:
+    """A model in memory: llama.cpp's server, which also listens on a local port that only its key opens."""
+
+    server: Any
+    api_key: str
+    identity: str
+    # of the file, llama.cpp and the settings: whatever makes a saved prompt useless when it changes
+    instructions: set[str] = field(default_factory=set)
+    # system messages whose tokens have been read
 
 
 class LlamaCpp:
@@ -59,7 +79,7 @@ class LlamaCpp:
 
     def prepare(self, on_progress: weights.Progress | None = None, cancel: Cancel | None = None) -> None:
         """Downloads the file if it is not there and loads it, so that the first call need not wait."""
-        self._server(on_progress, cancel or Cancel())
+        self._load(on_progress, cancel or Cancel())
 
     def complete(self, messages: Sequence[Message], options: Options) -> Completion:
         request: dict[str, Any] = {
@@ -72,19 +92,21 @@ class LlamaCpp:
         }
         if options.temperature is not None:
             request["temperature"] = options.temperature
-        server = self._server(None, options.cancel)
-        return collect(_stream(server, request, options.cancel), messages, options)
+        model = self._load(None, options.cancel)
+        if messages and messages[0]["role"] == "system":
+            _read_instructions(model, messages[0], options.cancel)
+        return collect(_stream(model.server, request, options.cancel), messages, options)
 
-    def _server(self, on_progress: weights.Progress | None, cancel: Cancel) -> Any:
+    def _load(self, on_progress: weights.Progress | None, cancel: Cancel) -> _Model:
         path = weights.find(self.model, on_progress=on_progress, cancel=cancel)
         key = (os.getpid(), path, self._window)
         with _lock:
-            if key not in _servers:
-                _servers[key] = _load(path, self._window, self._threads or _cores())
-            return _servers[key]
+            if key not in _loaded:
+                _loaded[key] = _load(path, self._window, self._threads or _cores())
+            return _loaded[key]
 
 
-def _load(path: Path, window: int, threads: int) -> Any:
+def _load(path: Path, window: int, threads: int) -> _Model:
     # libgomp's threads spin while they wait, and with another busy process on the machine that costs both of
     # them more than half their speed. A short spin loses nothing on an idle machine. Read when libgomp loads.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
@@ -105,12 +127,68 @@ def _load(path: Path, window: int, threads: int) -> Any:
     params.no_extra_bufts = True  # a second, repacked copy of the weights gains no speed and takes seconds
     params.warmup = False
     params.verbosity = -1
-    params.api_keys = [secrets.token_hex()]  # llama.cpp listens on a port of its own; nobody needs it
+    api_key = secrets.token_hex()
+    params.api_keys = [api_key]
+    params.slot_save_path = f"{_prompts_folder()}{os.sep}"
     logger.info("Loading %s with %d threads.", path, threads)
     try:
-        return xllamacpp.Server(params)
+        server = xllamacpp.Server(params)
     except RuntimeError as error:
         raise ConfigurationError(f"llama.cpp cannot load {path}: {error}") from error
+    stat = path.stat()
+    identity = f"{xllamacpp.__version__} {path} {stat.st_size} {stat.st_mtime_ns} {window}"
+    return _Model(server, api_key, identity)
+
+
+def _prompts_folder() -> Path:
+    folder = weights.cache_folder() / "prompts"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _read_instructions(model: _Model, system: Message, cancel: Cancel) -> None:
+    """Makes the first call of a process as fast as the later ones: the instructions are read once for all.
+
+    They are the greater part of a first prompt, and always the same; a CPU takes seconds to read them. What
+    llama.cpp makes of them is kept in a file of some 10 MB, which has nothing of the user's data.
+    """
+    with _lock:
+        if system["content"] in model.instructions:
+            return
+        model.instructions.add(system["content"])
+        name = hashlib.sha256(f"{model.identity}\n{system['content']}".encode()).hexdigest()[:32]
+        file = _prompts_folder() / name
+        if file.exists() and _slot(model, "restore", name):
+            file.touch()
+            return
+        user = Message(role="user", content="")
+        request = {
+            "messages": [system, user],
+            "max_tokens": 1,
+            "id_slot": 0,
+            "stream": True,
+            "return_progress": True,
+        }
+        for _ in _stream(model.server, request, cancel):
+            pass
+        if _slot(model, "save", f"{name}.part"):
+            os.replace(f"{file}.part", file)
+        for old in sorted(file.parent.iterdir(), key=lambda path: -path.stat().st_mtime)[KEPT_PROMPTS:]:
+            old.unlink(missing_ok=True)
+
+
+def _slot(model: _Model, action: str, name: str) -> bool:
+    """Saves or restores slot 0; False where llama.cpp cannot, which costs nothing but time."""
+    address = urlsplit(model.server.listening_address)
+    connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=30)
+    try:
+        headers = {"Authorization": f"Bearer {model.api_key}", "Content-Type": "application/json"}
+        connection.request("POST", f"/slots/0?action={action}", json.dumps({"filename": name}), headers)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def _cores() -> int:
