@@ -63,8 +63,8 @@ def describe(context: dict[str, Any]) -> str:
     if kind == "str":
         lines = context.get("lines", 0)
         size = f"`context` is a str of {length:,} characters in {lines:,} line{'s' * (lines != 1)}."
-        head = clip(str(context.get("head", "")), 300)
-        return f"{size} It begins:\n{head}" if length > 300 else f"{size} It is:\n{head}"
+        head = str(context.get("head", ""))
+        return f"{size} It begins:\n{head[:200]} …" if length > 200 else f"{size} It is:\n{head}"
     if kind == "dict":
         keys = ", ".join(context.get("keys", [])[:10])
         more = ", …" if length > 10 else ""
