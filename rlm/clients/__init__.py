@@ -1,0 +1,1 @@
+"""Clients: each speaks one provider's wire format. Importing this package loads none of them."""

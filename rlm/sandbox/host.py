@@ -8,7 +8,6 @@ output and frames, and the restart after a crash.
 from __future__ import annotations
 
 import json
-import marshal
 import os
 import select
 import signal
@@ -18,7 +17,7 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +27,8 @@ from typing import Any
 from rlm.cancel import Cancel
 from rlm.errors import ContextError, RLMError, SandboxError
 from rlm.sandbox import worker
+from rlm.sandbox.context import checked
+from rlm.sandbox.context import pieces as context_pieces
 from rlm.types import Answer, Execution, Final
 
 CELL_TIMEOUT = 60.0
@@ -40,8 +41,6 @@ OUTPUT_LIMIT = 100_000
 # characters of a cell's output that are kept
 _TICK = 0.2
 # seconds between two looks at the clock and the cancel switch
-_PIECE = 2**18
-# characters or bytes of the context in one frame: what stays in a processor's cache is handed over fastest
 
 
 class _WorkerDied(Exception):
@@ -77,7 +76,7 @@ class Sandbox:
         self.cell_timeout = cell_timeout
         self.context: dict[str, Any] = {}
         # what the worker says of the context: its type, size, beginning
-        self._context = _checked(context)
+        self._context = checked(context)
         self._query = query
         self._output_limit = output_limit
         self._cancel = cancel or Cancel()
@@ -237,7 +236,7 @@ class _Worker:
 
     def load(self, context: Any, output_limit: int, cancel: Cancel) -> dict[str, Any]:
         """Hands the context over and returns what the worker says of it."""
-        kind, pieces = _pieces(context)
+        kind, pieces = context_pieces(context)
         self.send({"do": "start", "paths": _packages(), "output_limit": output_limit, "context": kind})
         if kind != "none":
             for piece in pieces:
@@ -340,71 +339,3 @@ def _execution(done: dict[str, Any], code: str, seconds: float, timeout: float) 
         final=Answer(str(final.get("text")), final.get("value")) if isinstance(final, dict) else None,
         seconds=seconds,
     )
-
-
-def _checked(context: Any) -> Any:
-    """Returns the context, a path as a Path to a file that exists."""
-    if isinstance(context, os.PathLike):
-        path = Path(context).expanduser()
-        if not path.is_file():
-            what = "is a folder, not a file" if path.is_dir() else "does not exist"
-            raise ContextError(f"The context {path} {what}.")
-        return path
-    return context
-
-
-_MAX_DEPTH = 200
-
-
-def _plain(value: Any, where: str, depth: int) -> Any:
-    """Copies subclasses of the plain types into these; says where a value of another type is."""
-    if depth > _MAX_DEPTH:
-        raise ContextError(f"The context is nested more than {_MAX_DEPTH} levels deep, or contains itself.")
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        return float(value)
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, bytes):
-        return bytes(value)
-    if isinstance(value, Mapping):
-        return {
-            _plain(key, f"a key of {where}", depth + 1): _plain(item, f"{where}[{key!r}]", depth + 1)
-            for key, item in value.items()
-        }
-    if isinstance(value, (Sequence, set, frozenset)):
-        items = [_plain(item, f"{where}[{index}]", depth + 1) for index, item in enumerate(value)]
-        return tuple(items) if isinstance(value, tuple) else items
-    raise ContextError(
-        f"{where} is of type {type(value).__name__}, which the REPL cannot take. Give it as str, list, dict, "
-        "number or None, or the whole context as a Path to a text file."
-    )
-
-
-def _pieces(context: Any) -> tuple[str, Iterator[bytes]]:
-    """The kind of transfer and the context's bytes, a few MB at a time."""
-    if context is None:
-        return "none", iter(())
-    if isinstance(context, Path):
-        return "text", _file_pieces(context)
-    if isinstance(context, str):
-        starts = range(0, len(context), _PIECE)
-        return "text", (context[at : at + _PIECE].encode("utf-8", "surrogatepass") for at in starts)
-    data = context if isinstance(context, bytes) else _marshalled(context)
-    kind = "text" if isinstance(context, bytes) else "marshal"
-    return kind, (data[at : at + _PIECE] for at in range(0, len(data), _PIECE))
-
-
-def _marshalled(context: Any) -> bytes:
-    try:
-        return marshal.dumps(context)
-    except ValueError:
-        return marshal.dumps(_plain(context, "context", 0))
-
-
-def _file_pieces(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        yield from iter(lambda: file.read(_PIECE), b"")
