@@ -12,43 +12,30 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rlm import events, prompts
+from rlm.calls import Calls
 from rlm.cancel import Cancel
-from rlm.clients.base import Client, Options
+from rlm.clients.base import Client
 from rlm.clients.resolve import resolve
-from rlm.errors import Cancelled, ClientError, ConfigurationError, ContextOverflow, RLMError
+from rlm.errors import Cancelled, ConfigurationError, RLMError
 from rlm.history import History
-from rlm.parsing import is_complete, parse, split_thinking
+from rlm.parsing import parse
 from rlm.sandbox import Sandbox
 from rlm.sandbox.host import CELL_TIMEOUT
-from rlm.sandbox.worker import clip
 from rlm.types import (
     Action,
     Answer,
     Completion,
     Execution,
     Iteration,
-    Message,
     RLMResult,
     StopReason,
-    SubCall,
-    Usage,
 )
 
 DEFAULT_MODEL = "qwen3:4b"
 NUM_CTX = 131_072
 # tokens; a ceiling for the window asked of Ollama
-MAX_REPLY = 4096
-# tokens of one reply, where the window is large enough
-SAFE_CHARS_PER_TOKEN = 3
-# for what the model is told of the sub model's capacity
-UNKNOWN_WINDOW = 65_536
-# tokens, for a client that does not know its model's window
 MAX_LOOPS = 4
 # signs of a loop in a row, such as the same cell with the same output, before the model is asked to answer
-HEAT, HOTTEST = 0.3, 1.2
-# what each sign adds to the temperature: nothing breaks a loop but another sampling or another prompt
-RECORDED = 2000
-# characters of a sub call's prompt and reply in the record
 
 logger = logging.getLogger(__name__)
 
@@ -170,19 +157,19 @@ class _Run:
         self.cancel = Cancel()
         self.began = time.monotonic()
         self.trajectory: list[Iteration] = []
-        self.root_window, self.sub_window = _window(rlm.root), _window(rlm.sub)
-        self.root_reply = rlm.max_reply or min(MAX_REPLY, self.root_window // 8)
-        self.sub_reply = rlm.max_reply or min(MAX_REPLY, self.sub_window // 8)
-        self.capacity = (self.sub_window - self.sub_reply - 100) * SAFE_CHARS_PER_TOKEN
-        self.shown = min(20_000, max(2_000, self.root_window * 3 // 16))
+        self.calls = Calls(
+            rlm.root,
+            rlm.sub,
+            think=rlm.think,
+            temperature=rlm.temperature,
+            max_reply=rlm.max_reply,
+            budget=rlm.budget,
+            cancel=self.cancel,
+            emit=self.emit,
+        )
+        self.shown = min(20_000, max(2_000, self.calls.root_window * 3 // 16))
         # characters of an observation
         self._lock = threading.RLock()
-        self._usages: list[Usage] = []
-        # of each model call
-        self._sub_calls: list[SubCall] = []
-        # of the present cell
-        self._loops = 0
-        # signs in a row that the model goes round in circles
         self._prose = 0
         # replies in a row without code
         self._unseen = ""
@@ -220,14 +207,20 @@ class _Run:
         concurrency = getattr(self.rlm.sub, "concurrency", 4)
         timeout = self.rlm.cell_timeout
         with Sandbox(
-            context, query=self.query, concurrency=concurrency, cell_timeout=timeout, cancel=self.cancel
+            context,
+            query=self.calls.ask_sub,
+            concurrency=concurrency,
+            cell_timeout=timeout,
+            cancel=self.cancel,
         ) as repl:
             root, sub = _name(self.rlm.root), _name(self.rlm.sub)
             self.emit(events.RunStarted(self.prompt, repl.context, root, sub, self.rlm.max_iterations))
-            history = History(prompts.system(self.capacity), prompts.question(self.prompt, repl.context))
-            while len(self.trajectory) < self.rlm.max_iterations and self._loops < MAX_LOOPS:
+            history = History(
+                prompts.system(self.calls.capacity), prompts.question(self.prompt, repl.context)
+            )
+            while len(self.trajectory) < self.rlm.max_iterations and self.calls.loops < MAX_LOOPS:
                 with self.turn() as turn:
-                    turn.reply = self.ask(history)
+                    turn.reply = self.calls.ask_root(history)
                     action = parse(turn.reply.text, cut=turn.reply.finish_reason == "length")
                     self.execute(repl, action, turn)
                     answer, complaint = self.final(repl, action, turn)
@@ -243,7 +236,7 @@ class _Run:
     @contextmanager
     def turn(self) -> Iterator[_Turn]:
         """Records a turn, whatever ends it."""
-        number, began, used = len(self.trajectory) + 1, time.monotonic(), len(self._usages)
+        number, began = len(self.trajectory) + 1, time.monotonic()
         turn = _Turn()
         self.emit(events.TurnStarted(number))
         try:
@@ -255,41 +248,18 @@ class _Run:
                     tuple(turn.executions),
                     turn.observation,
                     thinking=turn.reply.thinking,
-                    usage=sum(self._usages[used:], Usage()),
+                    usage=self.calls.take_usage(),
                     root_usage=turn.reply.usage,
                     seconds=time.monotonic() - began,
                 )
                 self.trajectory.append(iteration)
                 self.emit(events.TurnFinished(number, iteration))
 
-    def ask(self, history: History) -> Completion:
-        """Asks the root for its next step; makes room in the window first."""
-        room = self.root_window - self.root_reply
-        self.compact(history, room)
-        try:
-            reply = self.complete(self.rlm.root, history.messages, self.root_options())
-        except ContextOverflow as overflow:
-            history.measure(overflow.prompt_tokens or 0)
-            self.compact(history, min(room, overflow.window or room) * 9 // 10)
-            reply = self.complete(self.rlm.root, history.messages, self.root_options())
-        history.measure(reply.usage.prompt_tokens)
-        if reply.finish_reason == "length" and reply.thinking and not reply.text:
-            self.root_reply = min(self.root_reply * 2, self.root_window // 2)
-        return reply
-
-    def compact(self, history: History, tokens: int) -> None:
-        if gone := history.compact(tokens):
-            self.notice(f"The window is full: {gone:,} characters of old outputs were left out.")
-
     def execute(self, repl: Sandbox, action: Action, turn: _Turn) -> None:
         """Runs the reply's cells in order, up to an error or an answer."""
         for code in action.cells:
             self.emit(events.CellStarted(code))
-            with self._lock:
-                self._sub_calls = []
-            execution = repl.execute(code)
-            with self._lock:
-                execution = replace(execution, sub_calls=tuple(self._sub_calls))
+            execution = replace(repl.execute(code), sub_calls=self.calls.take_sub_calls())
             turn.executions.append(execution)
             self.emit(events.CellFinished(execution))
             if execution.error or execution.final:
@@ -320,7 +290,7 @@ class _Run:
     def without_code(self, reply: Completion) -> tuple[Answer | None, str]:
         """A reply with neither code nor FINAL: asks for one; prose that the model insists on is an answer."""
         self._prose += 1
-        self._loops += self._prose > 1
+        self.calls.loops += self._prose > 1
         text = reply.text.strip()
         seen = any(e.stdout or e.value for turn in self.trajectory for e in turn.executions)
         if reply.finish_reason == "length":
@@ -343,7 +313,7 @@ class _Run:
         now = trace(turn.executions)
         again = bool(now) and any(now == trace(before.executions) for before in self.trajectory[:-1])
         if now:
-            self._loops = self._loops + 1 if again else 0
+            self.calls.loops = self.calls.loops + 1 if again else 0
         return again
 
     def last_call(self, repl: Sandbox, history: History) -> Answer:
@@ -352,71 +322,13 @@ class _Run:
             self.notice("The model repeats itself; it is asked for its answer.")
         history.amend(prompts.LAST_CALL)
         with self.turn() as turn:
-            turn.reply = self.ask(history)
+            turn.reply = self.calls.ask_root(history)
             action = parse(turn.reply.text)
             self.execute(repl, action, turn)  # it was asked for none, but its code may give the answer
             answer, _ = self.final(repl, action, turn)
         prose = "" if action.cells or action.final else turn.reply.text.strip()
         best = prose or self.best_so_far()
         return answer or Answer(best, best)
-
-    def query(self, prompt: str) -> str:
-        """Answers `llm_query`: one sub call. Runs in several threads at once."""
-        call, began = SubCall(clip(prompt, RECORDED), ""), time.monotonic()
-        self.emit(events.SubCallStarted(call.prompt))
-        try:
-            reply = self.complete(self.rlm.sub, [{"role": "user", "content": prompt}], self.sub_options())
-            call = replace(call, reply=clip(reply.text.strip(), RECORDED), usage=reply.usage)
-            if not call.reply:
-                raise ClientError("the model's reply was empty; ask in another way")
-            cut = f"\n[cut off after {reply.usage.completion_tokens:,} tokens]"
-            return reply.text.strip() + cut * (reply.finish_reason == "length")
-        except ContextOverflow as overflow:
-            window = overflow.window or self.sub_window
-            error = prompts.too_long(len(prompt), overflow.prompt_tokens, self.capacity, window)
-            call = replace(call, error=error)
-            raise ClientError(error) from overflow
-        except RLMError as error:
-            call = replace(call, error=str(error))
-            raise
-        finally:
-            call = replace(call, seconds=time.monotonic() - began)
-            with self._lock:
-                self._sub_calls.append(call)
-            self.emit(events.SubCallFinished(call))
-
-    def root_options(self) -> Options:
-        return replace(
-            self.sub_options(),
-            max_tokens=self.root_reply,
-            think=self.rlm.think,
-            until=is_complete,
-            on_text=lambda text: self.emit(events.TextStreamed(text)),
-        )
-
-    def sub_options(self) -> Options:
-        base, heat = self.rlm.temperature, HEAT * self._loops
-        return Options(
-            max_tokens=self.sub_reply,
-            temperature=base if base is None else max(base, min(base + heat, HOTTEST)),
-            think=False if self.rlm.think is None else self.rlm.think,
-            cancel=self.cancel,
-        )
-
-    def complete(self, client: Client, messages: Sequence[Message], options: Options) -> Completion:
-        """One model call, root or sub, with its usage counted and its thinking kept apart."""
-        with self._lock:
-            total = sum(self._usages, Usage())
-        if self.rlm.budget and total.prompt_tokens + total.completion_tokens >= self.rlm.budget:
-            self.cancel.set("budget")
-        self.cancel.check()
-        reply = client.complete([message.copy() for message in messages], options=options)
-        if isinstance(reply, str):  # a client of the user's own may be as simple as that
-            reply = Completion(reply)
-        with self._lock:
-            self._usages.append(reply.usage)
-        text, stray = split_thinking(reply.text)
-        return replace(reply, text=text, thinking=reply.thinking or stray)
 
     def best_so_far(self) -> str:
         """The best there is when the run is stopped: an answer that did not count yet, or the last output."""
@@ -428,7 +340,7 @@ class _Run:
             answer.text,
             iterations=min(len(self.trajectory), self.rlm.max_iterations),
             total_time=time.monotonic() - self.began,
-            usage={f"total_{name}": count for name, count in vars(sum(self._usages, Usage())).items()},
+            usage={f"total_{name}": count for name, count in vars(self.calls.usage).items()},
             stop_reason=reason,
             value=answer.value,
             trajectory=tuple(self.trajectory),
@@ -446,11 +358,6 @@ class _Run:
                 self.rlm.on_event(event)
             except Exception:  # the observer is somebody else's code
                 logger.exception("The observer failed at %s.", type(event).__name__)
-
-
-def _window(client: Client) -> int:
-    ask: Callable[[], int | None] | None = getattr(client, "window", None)
-    return (ask() if ask else None) or UNKNOWN_WINDOW
 
 
 def _name(client: Client) -> str:

@@ -1,0 +1,159 @@
+"""What a run asks of its two models: windows, sampling, usage, budget. Knows nothing of code or answers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from rlm import events, prompts
+from rlm.cancel import Cancel
+from rlm.clients.base import Client, Options
+from rlm.errors import ClientError, ContextOverflow, RLMError
+from rlm.history import History
+from rlm.parsing import is_complete, split_thinking
+from rlm.sandbox.worker import clip
+from rlm.types import Completion, Message, SubCall, Usage
+
+MAX_REPLY = 4096
+# tokens of one reply, where the window is large enough
+SAFE_CHARS_PER_TOKEN = 3
+# for what the model is told of the sub model's capacity
+UNKNOWN_WINDOW = 65_536
+# tokens, for a client that does not know its model's window
+HEAT, HOTTEST = 0.3, 1.2
+# what each sign of a loop adds to the temperature: nothing breaks one but another sampling or another prompt
+RECORDED = 2000
+# characters of a sub call's prompt and reply in the record
+
+
+class Calls:
+    """The calls of one run. Sub calls come from several threads at once.
+
+    think, temperature, max_reply, budget: as `RLM` takes them.
+    emit: is called with each event.
+    """
+
+    def __init__(
+        self,
+        root: Client,
+        sub: Client,
+        *,
+        think: bool | str | None,
+        temperature: float | None,
+        max_reply: int | None,
+        budget: int | None,
+        cancel: Cancel,
+        emit: Callable[[events.Event], None],
+    ) -> None:
+        self.root, self.sub = root, sub
+        self.think = think
+        self.temperature = temperature
+        self.budget = budget
+        self.cancel = cancel
+        self.emit = emit
+        self.root_window, self.sub_window = _window(root), _window(sub)
+        self.root_reply = max_reply or min(MAX_REPLY, self.root_window // 8)
+        self.sub_reply = max_reply or min(MAX_REPLY, self.sub_window // 8)
+        self.capacity = (self.sub_window - self.sub_reply - 100) * SAFE_CHARS_PER_TOKEN
+        # characters that the sub model reads at once
+        self.loops = 0
+        # signs in a row that the root goes round in circles
+        self._lock = threading.Lock()
+        self.usage = self._untaken = Usage()
+        # of all calls; since take_usage() was last asked
+        self._sub_calls: list[SubCall] = []
+
+    def take_usage(self) -> Usage:
+        """Tokens used since it was last asked."""
+        with self._lock:
+            taken, self._untaken = self._untaken, Usage()
+        return taken
+
+    def take_sub_calls(self) -> tuple[SubCall, ...]:
+        """The sub calls since it was last asked."""
+        with self._lock:
+            taken, self._sub_calls = tuple(self._sub_calls), []
+        return taken
+
+    def ask_root(self, history: History) -> Completion:
+        """Asks the root for its next step; makes room in the window first."""
+        room = self.root_window - self.root_reply
+        self._compact(history, room)
+        try:
+            reply = self._complete(self.root, history.messages, self._root_options())
+        except ContextOverflow as overflow:
+            history.measure(overflow.prompt_tokens or 0)
+            self._compact(history, min(room, overflow.window or room) * 9 // 10)
+            reply = self._complete(self.root, history.messages, self._root_options())
+        history.measure(reply.usage.prompt_tokens)
+        if reply.finish_reason == "length" and reply.thinking and not reply.text:
+            self.root_reply = min(self.root_reply * 2, self.root_window // 2)
+        return reply
+
+    def _compact(self, history: History, tokens: int) -> None:
+        if gone := history.compact(tokens):
+            self.emit(events.Notice(f"The window is full: {gone:,} characters of old outputs were left out."))
+
+    def ask_sub(self, prompt: str) -> str:
+        """Answers `llm_query`: one sub call. Runs in several threads at once."""
+        call, began = SubCall(clip(prompt, RECORDED), ""), time.monotonic()
+        self.emit(events.SubCallStarted(call.prompt))
+        try:
+            reply = self._complete(self.sub, [{"role": "user", "content": prompt}], self._sub_options())
+            call = replace(call, reply=clip(reply.text.strip(), RECORDED), usage=reply.usage)
+            if not call.reply:
+                raise ClientError("the model's reply was empty; ask in another way")
+            cut = f"\n[cut off after {reply.usage.completion_tokens:,} tokens]"
+            return reply.text.strip() + cut * (reply.finish_reason == "length")
+        except ContextOverflow as overflow:
+            window = overflow.window or self.sub_window
+            error = prompts.too_long(len(prompt), overflow.prompt_tokens, self.capacity, window)
+            call = replace(call, error=error)
+            raise ClientError(error) from overflow
+        except RLMError as error:
+            call = replace(call, error=str(error))
+            raise
+        finally:
+            call = replace(call, seconds=time.monotonic() - began)
+            with self._lock:
+                self._sub_calls.append(call)
+            self.emit(events.SubCallFinished(call))
+
+    def _root_options(self) -> Options:
+        return replace(
+            self._sub_options(),
+            max_tokens=self.root_reply,
+            think=self.think,
+            until=is_complete,
+            on_text=lambda text: self.emit(events.TextStreamed(text)),
+        )
+
+    def _sub_options(self) -> Options:
+        base, heat = self.temperature, HEAT * self.loops
+        return Options(
+            max_tokens=self.sub_reply,
+            temperature=base if base is None else max(base, min(base + heat, HOTTEST)),
+            think=False if self.think is None else self.think,
+            cancel=self.cancel,
+        )
+
+    def _complete(self, client: Client, messages: Sequence[Message], options: Options) -> Completion:
+        """One model call, root or sub, with its usage counted and its thinking kept apart."""
+        if self.budget and self.usage.prompt_tokens + self.usage.completion_tokens >= self.budget:
+            self.cancel.set("budget")
+        self.cancel.check()
+        reply = client.complete([message.copy() for message in messages], options=options)
+        if isinstance(reply, str):  # a client of the user's own may be as simple as that
+            reply = Completion(reply)
+        with self._lock:
+            self.usage += reply.usage
+            self._untaken += reply.usage
+        text, stray = split_thinking(reply.text)
+        return replace(reply, text=text, thinking=reply.thinking or stray)
+
+
+def _window(client: Client) -> int:
+    ask: Callable[[], int | None] | None = getattr(client, "window", None)
+    return (ask() if ask else None) or UNKNOWN_WINDOW
