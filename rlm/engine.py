@@ -280,7 +280,10 @@ class _Run:
         if final and executions:
             self._unseen = final.text
             return None, prompts.NOT_SEEN_YET
-        if final and final.text and final.text not in prompts.PLACEHOLDERS:
+        if final and (not final.text or final.text in prompts.PLACEHOLDERS):
+            self.calls.loops += 1
+            return None, prompts.NO_ANSWER_IN_IT
+        if final:
             return Answer(final.text, final.text if final.value is None else final.value), ""
         if executions:
             self._prose = 0

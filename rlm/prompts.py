@@ -101,6 +101,10 @@ NOT_SEEN_YET = (
     "Your FINAL was written before this output was there, so it does not count. "
     "Look at the output, then give FINAL(your answer)."
 )
+NO_ANSWER_IN_IT = (
+    "Your FINAL has no answer in it. Write the answer itself between its parentheses, "
+    "or one ```repl block if you do not know it yet."
+)
 EMPTY_REPLY = "Your reply was empty. Write one ```repl code block, or FINAL(your answer)."
 
 
