@@ -10,7 +10,7 @@ from dataclasses import replace
 from rlm import events, prompts
 from rlm.cancel import Cancel
 from rlm.clients.base import Client, Options
-from rlm.errors import ClientError, ContextOverflow, RLMError
+from rlm.errors import ClientError, ContextOverflow, InvalidReply, RLMError
 from rlm.history import History
 from rlm.parsing import is_complete, split_thinking
 from rlm.sandbox.worker import clip
@@ -144,14 +144,26 @@ class Calls:
         if self.budget and self.usage.prompt_tokens + self.usage.completion_tokens >= self.budget:
             self.cancel.set("budget")
         self.cancel.check()
-        reply = client.complete([message.copy() for message in messages], options=options)
+        reply: object = client.complete([_sendable(message) for message in messages], options=options)
         if isinstance(reply, str):  # a client of the user's own may be as simple as that
             reply = Completion(reply)
+        if not isinstance(reply, Completion) or not isinstance(reply.text, str):
+            raise InvalidReply(
+                f"The client {type(client).__name__} returned no Completion but {reply!r:.200}."
+            )
+        if not isinstance(reply.usage, Usage):
+            reply = replace(reply, usage=Usage())
         with self._lock:
             self.usage += reply.usage
             self._untaken += reply.usage
         text, stray = split_thinking(reply.text)
         return replace(reply, text=text, thinking=reply.thinking or stray)
+
+
+def _sendable(message: Message) -> Message:
+    """A copy that any server takes: a lone surrogate, which no encoding has, is shown by its number."""
+    content = message["content"].encode("utf-8", "backslashreplace").decode()
+    return Message(role=message["role"], content=content)
 
 
 def _window(client: Client) -> int:

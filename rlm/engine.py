@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import threading
 import time
@@ -87,16 +88,26 @@ class RLM:
             raise ConfigurationError(
                 f"max_iterations must be a whole number of at least 1, not {max_iterations!r}."
             )
-        limits = {"num_ctx": num_ctx, "max_reply": max_reply, "timeout": timeout, "budget": budget}
-        for name, limit in (limits | {"cell_timeout": cell_timeout}).items():
-            if limit is not None and not limit > 0:
-                raise ConfigurationError(f"{name} must be above 0, not {limit!r}.")
+        limits = {"max_reply": max_reply, "timeout": timeout, "budget": budget}
+        for name, limit in {"num_ctx": num_ctx, "cell_timeout": cell_timeout, **limits}.items():
+            if not (limit is None and name in limits) and not _is_number(limit, above=0):
+                raise ConfigurationError(f"{name} must be a number above 0, not {limit!r}.")
+        if temperature is not None and not (_is_number(temperature, above=0) or temperature == 0):
+            raise ConfigurationError(f"temperature must be a number from 0 up, not {temperature!r}.")
+        for name, given in {"model": model, "recursive_model": recursive_model, "host": host}.items():
+            if not isinstance(given, str) and (given is not None or name == "model"):
+                raise ConfigurationError(f"{name} must be a str, not {given!r}.")
+        for name, client in {"root_client": root_client, "sub_client": sub_client}.items():
+            if client is not None and not callable(getattr(client, "complete", None)):
+                raise ConfigurationError(f"{name} must have a method complete(messages, options).")
+        if on_event is not None and not callable(on_event):
+            raise ConfigurationError(f"on_event must be callable, not {on_event!r}.")
 
         def build(name: str) -> Client:
             return resolve(name, host=host, num_ctx=num_ctx, think=think)
 
-        self.root = root_client or build(model)
-        self.sub = sub_client or (build(recursive_model) if recursive_model else self.root)
+        self.root: Client = build(model) if root_client is None else root_client
+        self.sub: Client = sub_client or (build(recursive_model) if recursive_model else self.root)
         self.max_iterations = max_iterations
         self.think = think
         self.temperature = temperature
@@ -128,12 +139,13 @@ class RLM:
         self, prompt: str, context: Any = None, *, cancel: Cancel | None = None
     ) -> RLMResult:
         """`completion` in a thread; cancelling the task stops the run."""
-        cancel = cancel or Cancel()
-        try:
-            return await asyncio.to_thread(self.completion, prompt, context, cancel=cancel)
-        except asyncio.CancelledError:
-            cancel.set()
-            raise
+        caller, own = cancel or Cancel(), Cancel()
+        with caller.calling(lambda: own.set(caller.reason or "cancelled")):
+            try:
+                return await asyncio.to_thread(self.completion, prompt, context, cancel=own)
+            except asyncio.CancelledError:
+                own.set()
+                raise
 
 
 NO_REPLY = Completion("")
@@ -275,16 +287,16 @@ class _Run:
             named = repl.resolve(final)
             if named.final:
                 return named.final, ""
-            if final.kind == "variable":
+            if final.kind == "variable" or (named.error and not _is_placeholder(final.text)):
                 return None, prompts.no_variable(named.error or final.text)
         if final and executions:
             self._unseen = final.text
             return None, prompts.NOT_SEEN_YET
-        if final and (not final.text or final.text in prompts.PLACEHOLDERS):
+        if final and _is_placeholder(final.text):
             self.calls.loops += 1
             return None, prompts.NO_ANSWER_IN_IT
         if final:
-            return Answer(final.text, final.text if final.value is None else final.value), ""
+            return Answer(final.text, final.value if _is_json(final.value) else final.text), ""
         if executions:
             self._prose = 0
             return None, ""
@@ -361,6 +373,22 @@ class _Run:
                 self.rlm.on_event(event)
             except Exception:  # the observer is somebody else's code
                 logger.exception("The observer failed at %s.", type(event).__name__)
+
+
+def _is_number(value: object, *, above: float) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and above < value <= threading.TIMEOUT_MAX  # type: ignore[operator]
+
+
+def _is_placeholder(text: str) -> bool:
+    return text.strip(" .<>[]\"'").lower() in prompts.PLACEHOLDERS
+
+
+def _is_json(value: object) -> bool:
+    try:
+        return value is not None and bool(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError, RecursionError):
+        return False
 
 
 def _name(client: Client) -> str:

@@ -37,7 +37,9 @@ _PYTHON = re.compile(
     """,
     re.DOTALL | re.VERBOSE,
 )
-_FINAL = re.compile(r"^[ \t]*(?:[*_`>-]+[ \t]*)*(?P<name>FINAL|FINAL_VAR|Final|final)\(", re.MULTILINE)
+_FINAL = re.compile(
+    r"^[ \t]*(?:(?:[*_`>#-]+|[Aa]nswer:)[ \t]*)*(?P<name>FINAL|FINAL_VAR|Final|final)\(", re.MULTILINE
+)
 _LINE_END = re.compile(r"\)(?=[ \t*_`.;]*(?:\n|\Z))")
 
 _MAX_LITERAL = 100_000
@@ -63,7 +65,7 @@ def parse(text: str, *, cut: bool = False) -> Action:
     """
     cells: list[str] = []
     final: Final | None = None
-    for segment in _segments(text):
+    for segment in _segments(_lines(text)):
         if segment.kind == "prose":
             final = final or _find_final(segment.text, cut=cut)
         elif segment.kind == "code" and (segment.closed or not cut):
@@ -84,7 +86,7 @@ def is_complete(text: str) -> bool:
     tail = text[-8:].rstrip(" \t")
     if not tail.endswith(("```", "~~~", "\n")):
         return False
-    for segment in _segments(text):
+    for segment in _segments(_lines(text)):
         if segment.kind == "code" and segment.closed and segment.text.strip():
             return True
         if segment.kind == "prose" and tail.endswith("\n") and _find_final(segment.text, cut=True):
@@ -100,6 +102,11 @@ def split_thinking(text: str) -> tuple[str, str]:
     segments = list(_segments(text))
     thinking = "\n".join(segment.text.strip() for segment in segments if segment.kind == "thinking")
     return "".join(segment.source for segment in segments if segment.kind != "thinking").lstrip(), thinking
+
+
+def _lines(text: str) -> str:
+    """The text with line ends as Python has them, and without marks that nobody sees."""
+    return text.replace("\r\n", "\n").replace("\ufeff", "").replace("\u200b", "")
 
 
 def _segments(text: str) -> Iterator[_Segment]:

@@ -8,7 +8,7 @@ from typing import Any
 from rlm.sandbox.worker import clip
 from rlm.types import Execution
 
-PLACEHOLDERS = frozenset({"your answer", "answer"})
+PLACEHOLDERS = frozenset({"", "your answer", "answer", "none"})
 # of the instructions and the REPL; a model that copies one has not answered
 
 _SYSTEM = """\

@@ -223,6 +223,12 @@ def test_a_download_shows_its_progress(terminal, shown):
     assert console.file.getvalue().count("MB") == 1 or terminal
 
 
+def test_what_would_steer_the_terminal_is_not_passed_on():
+    out = rendered(ScriptedClient([cell("print('\\x1b[2Jx\\x1b]0;title\\x07 \\ud800')"), "FINAL(1)"]))
+    assert "[2Jx" in out
+    assert not set("\x1b\x07\ud800") & set(out)
+
+
 def test_the_summary_is_one_line():
     result = RLM(root_client=ScriptedClient(["FINAL(1)"])).completion("?")
     assert summary(result).startswith("1 iteration · 0.")

@@ -135,7 +135,7 @@ def test_a_word_that_is_no_variable_is_the_answer_itself():
 
 
 @pytest.mark.parametrize(
-    "placeholder", ["FINAL(your answer)", "FINAL(answer)", "FINAL()", "Final(your answer)."]
+    "placeholder", ["FINAL(your answer)", "FINAL(answer)", "FINAL()", "Final(your answer).", "FINAL(...)"]
 )
 def test_the_instructions_placeholder_is_no_answer(placeholder):
     client = ScriptedClient([cell("1"), placeholder, placeholder, "FINAL(3)"])
@@ -147,6 +147,65 @@ def test_an_answer_that_was_paid_for_is_not_lost_at_the_budget():
     for last in ("FINAL(Paris)", cell("FINAL('Paris')"), cell("x = 'Paris'") + "\nFINAL_VAR(x)"):
         result = ask(ScriptedClient([cell("1"), last]), budget=24)
         assert (result.answer, result.stop_reason) == ("Paris", "final")
+
+
+def test_an_expression_that_fails_is_no_answer():
+    client = ScriptedClient([cell("total = 6"), "FINAL(total / n)", "FINAL(total / 2)"])
+    assert ask(client).answer == "3.0"
+    assert "name 'n' is not defined" in client.shown()
+
+
+@pytest.mark.parametrize("word", ["math", "count", "Counter"])
+def test_a_word_that_names_a_module_or_function_is_the_answer_itself(word):
+    code = "import math\nfrom collections import Counter\ndef count(): pass\nmath.pi"
+    assert ask(ScriptedClient([cell(code), f"FINAL({word})"])).answer == word
+
+
+def test_every_result_turns_into_json():
+    for reply in ("FINAL({1, 2})", "FINAL(b'x')", "FINAL({(1, 2): 3})", cell("FINAL({1, 2})")):
+        json.dumps(asdict(ask(ScriptedClient([reply]))))
+
+
+def test_lone_surrogates_are_shown_to_the_model_by_their_number():
+    client = ScriptedClient([cell("print('a\\ud800b')"), "FINAL(1)"])
+    ask(client)
+    assert "a\\ud800b" in client.shown()
+    json.dumps(client.requests, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("reply", [None, 5, Completion(None)], ids=["none", "number", "no-text"])
+def test_a_client_that_returns_nonsense_is_a_clear_error(reply):
+    class Odd:
+        def complete(self, messages, options):
+            return reply
+
+    with pytest.raises(ClientError, match="Odd returned no Completion"):
+        RLM(root_client=Odd()).completion("?")
+
+
+def test_a_sub_client_that_raises_what_nobody_catches_does_not_hang():
+    def interrupt(prompt: str) -> str:
+        raise asyncio.CancelledError
+
+    client = ScriptedClient([cell("llm_query('a' + context[:3])"), "FINAL(1)"])
+    assert ask(client, sub_client=SubClient(interrupt), timeout=20).stop_reason == "final"
+    assert "CancelledError" in client.shown()
+
+
+def test_cancelling_one_task_leaves_the_others_that_share_its_switch():
+    async def main() -> list[object]:
+        shared = Cancel()
+        slow = RLM(root_client=ScriptedClient([cell("while True: pass")]))
+        quick = RLM(root_client=ScriptedClient([cell("import time; time.sleep(0.5)"), "FINAL(1)"]))
+        first = asyncio.ensure_future(slow.acompletion("?", TEXT, cancel=shared))
+        second = asyncio.ensure_future(quick.acompletion("?", TEXT, cancel=shared))
+        await asyncio.sleep(0.2)
+        first.cancel()
+        return await asyncio.gather(first, second, return_exceptions=True)
+
+    first, second = asyncio.run(main())
+    assert isinstance(first, asyncio.CancelledError)
+    assert second.answer == "1"
 
 
 def test_a_falsy_answer_keeps_its_value():
@@ -475,9 +534,16 @@ def test_requests_in_the_record_do_not_alias():
         ({"max_iterations": 0}, "max_iterations must be a whole number of at least 1"),
         ({"max_iterations": 2.5}, "max_iterations must be"),
         ({"max_iterations": True}, "max_iterations must be"),
-        ({"num_ctx": 0}, "num_ctx must be above 0"),
-        ({"timeout": -1}, "timeout must be above 0"),
-        ({"budget": 0}, "budget must be above 0"),
+        ({"num_ctx": 0}, "num_ctx must be a number above 0"),
+        ({"timeout": -1}, "timeout must be a number above 0"),
+        ({"timeout": float("inf")}, "timeout must be a number above 0"),
+        ({"budget": "much"}, "budget must be a number above 0"),
+        ({"cell_timeout": None}, "cell_timeout must be a number above 0"),
+        ({"temperature": "hot"}, "temperature must be a number"),
+        ({"model": None}, "model must be a str"),
+        ({"host": 5}, "host must be a str"),
+        ({"root_client": "qwen3:4b"}, "root_client must have a method complete"),
+        ({"on_event": "print"}, "on_event must be callable"),
         ({"model": "opnai:gpt-6-luna"}, "do you mean"),
         ({"model": ""}, "empty"),
         ({"model": "groq:"}, "GROQ_API_KEY"),

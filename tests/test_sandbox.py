@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -150,7 +151,16 @@ def test_final_in_code_ends_the_cell_with_a_value(repl, code, answer):
 
 
 @pytest.mark.parametrize(
-    "code", ["FINAL()", "FINAL('')", "FINAL(None)", "FINAL(answer)", "FINAL_VAR('nothing')"]
+    "code",
+    [
+        "import math\nFINAL(math)",
+        "FINAL(x for x in 'a')",
+        "FINAL()",
+        "FINAL('')",
+        "FINAL(None)",
+        "FINAL(answer)",
+        "FINAL_VAR('nothing')",
+    ],
 )
 def test_an_empty_final_is_an_error(repl, code):
     result = repl.execute(code)
@@ -329,6 +339,20 @@ def test_subclasses_of_plain_types_arrive_as_plain_types():
     assert value_of(context) == "{'a': ['x'], 'b': {'c': 1}}"
 
 
+def test_numbers_of_other_libraries_arrive_as_numbers():
+    class Scalar:
+        shape = ()
+
+        def item(self) -> float:
+            return 2.5
+
+    assert value_of([Scalar()]) == "[2.5]"
+
+
+def test_a_number_that_has_no_text_is_no_reason_not_to_start():
+    assert value_of([10**6000], "context[0] == 10**6000") == "True"
+
+
 def test_bytes_that_are_text_arrive_as_text():
     assert value_of("grün".encode()) == "'grün'"
 
@@ -343,6 +367,10 @@ def test_a_path_is_read_as_text(tmp_path: Path):
     [
         pytest.param(object(), "context is of type object", id="object"),
         pytest.param({"a": [1, date(2026, 1, 1)]}, "context['a'][1] is of type date", id="inside"),
+        pytest.param([array("d", [1.0])], "context[0] is of type array", id="array"),
+        pytest.param([...], "context[0] is of type ellipsis", id="ellipsis"),
+        pytest.param(Path("/dev/null"), "is a device", id="device"),
+        pytest.param(Path("a" * 5000), "Cannot read the context", id="long-path"),
         pytest.param(Path("/nowhere/at/all.txt"), "does not exist", id="missing"),
         pytest.param(Path("/"), "is a folder", id="folder"),
         pytest.param(b"\xff\xfe\x00", "not UTF-8 text", id="bytes"),
@@ -451,6 +479,7 @@ def test_the_session_goes_on_after(repl, code):
     [
         ("import os; os._exit(7)", "exit code 7"),
         ("import os; os.abort()", "SIGABRT"),
+        ("import os; os.kill(os.getpid(), 40)", "signal 40"),
         ("import ctypes; ctypes.string_at(0)", "SIGSEGV"),
         ("import os; os.closerange(3, 100)", "exit code 1"),
         ("import sys; f = sys._getframe()\nwhile f.f_back: f = f.f_back\nf.f_globals", None),
@@ -549,6 +578,15 @@ def test_cancelling_ends_a_cell_at_once():
         with pytest.raises(Cancelled):
             repl.execute("while True: pass")
         assert time.monotonic() - began < 5
+
+
+def test_a_host_with_many_open_descriptors_can_run_cells():
+    files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        assert value_of(TEXT, "len(context)") == "16"
+    finally:
+        for file in files:
+            os.close(file)
 
 
 def test_closing_twice_is_fine():

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from rlm.cancel import Cancel
 from rlm.cli import DONE, FAILED, INTERRUPTED, guarded
-from rlm.cli.display import Display, prepare, summary
+from rlm.cli.display import Display, prepare, printable, summary
 from rlm.clients.llama_cpp import DEFAULT_MODEL as EMBEDDED
 from rlm.clients.ollama import Ollama
 from rlm.clients.ollama_server import tagged
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace, model: str, console: Console, cancel: Cancel) 
     right = niah.score(result.answer, sample.gold) == 1.0
     stopped = result.stop_reason == "cancelled"
     verdict = "stopped" if stopped else "right" if right else f"wrong, it is {sample.gold}"
-    answer = Text.assemble("\nAnswer: ", (result.answer or "(none)", "bold"), " · ")
+    answer = Text.assemble("\nAnswer: ", (printable(result.answer) or "(none)", "bold"), " · ")
     console.print(answer.append(verdict, "green" if right else "red"))
     console.print(summary(result), style="dim", highlight=False)
     return INTERRUPTED if stopped else DONE if right else FAILED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from types import TracebackType
 from typing import Any
@@ -66,10 +67,12 @@ class Display:
                 self._status, self._reply = f"turn {event.turn}", ""
                 self._sub_calls = self._sub_calls_done = 0
             case events.TextStreamed():
-                self._reply += event.text
+                self._reply += printable(event.text)
             case events.CellStarted():
                 self._reply = ""
-                self._print(Syntax(event.code, "python", theme="ansi_dark", background_color="default"))
+                self._print(
+                    Syntax(printable(event.code), "python", theme="ansi_dark", background_color="default")
+                )
             case events.CellFinished():
                 self._execution(event.execution)
             case events.SubCallStarted():
@@ -89,7 +92,7 @@ class Display:
         turn, root = event.iteration, event.iteration.root_usage
         self._usage += turn.usage
         if not turn.executions and turn.observation:
-            self._print(Text(turn.reply.strip() or "(empty reply)"))
+            self._print(Text(printable(turn.reply.strip()) or "(empty reply)"))
         calls = sum(len(execution.sub_calls) for execution in turn.executions)
         cached = f" ({root.cached_tokens:,} cached)" if root.cached_tokens else ""
         self._line(
@@ -106,7 +109,7 @@ class Display:
             self._print(Padding(Text(self._short(execution.error), "red"), (0, 0, 0, 2)))
 
     def _short(self, text: str) -> str:
-        lines = text.splitlines()
+        lines = printable(text).splitlines()
         if not self.verbose and len(lines) > OUTPUT_LINES:
             left_out = len(lines) - OUTPUT_LINES
             lines = [*lines[: OUTPUT_LINES - 3], f"… {left_out:,} lines left out …", *lines[-3:]]
@@ -126,7 +129,7 @@ class Display:
         return Group(Text("\n".join(self._reply.splitlines()[-STREAM_LINES:])), self._spinner)
 
     def _line(self, text: str, style: str) -> None:
-        self._print(Text(text, style))
+        self._print(Text(printable(text), style))
 
     def _print(self, what: RenderableType) -> None:
         self.console.print(what, highlight=False)
@@ -154,6 +157,12 @@ def prepare(client: Any, console: Console, cancel: Cancel) -> None:
             status.update(Columns(["Downloading", bar, size]) if done < total else "Loading the model")
 
         client.prepare(show, cancel)
+
+
+def printable(text: str) -> str:
+    """The text without what would steer a terminal or has no encoding: data and models may hold anything."""
+    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
+    return text.encode("utf-8", "replace").decode()
 
 
 def size_of(context: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import marshal
 import os
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,23 +18,33 @@ _PIECE = 2**18
 # characters or bytes of the context in one frame: what stays in a processor's cache is handed over fastest
 _MAX_DEPTH = 200
 # levels of nesting in a context of other than the plain types
+_LEAVES = frozenset((str, int, float, bool, type(None), bytes, complex))
 
 
 def checked(context: Any) -> Any:
     """Returns the context, a path as a Path to a file that exists."""
-    if isinstance(context, os.PathLike):
+    if isinstance(context, (bytearray, memoryview)):
+        return bytes(context)
+    if not isinstance(context, os.PathLike):
+        return context
+    try:
         path = Path(context).expanduser()
-        if not path.is_file():
-            what = "is a folder, not a file" if path.is_dir() else "does not exist"
-            raise ContextError(f"The context {path} {what}.")
-        return path
-    return context
+        path.stat()
+    except FileNotFoundError as error:
+        raise ContextError(f"The context {context} does not exist.") from error
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ContextError(f"Cannot read the context {context}: {error}.") from error
+    if not path.is_file():
+        raise ContextError(f"The context {path} is a {'folder' if path.is_dir() else 'device'}, not a file.")
+    return path
 
 
 def _plain(value: Any, where: str, depth: int) -> Any:
     """Copies subclasses of the plain types into these; says where a value of another type is."""
     if depth > _MAX_DEPTH:
         raise ContextError(f"The context is nested more than {_MAX_DEPTH} levels deep, or contains itself.")
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):  # a number of numpy's
+        value = value.item()
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -49,7 +60,9 @@ def _plain(value: Any, where: str, depth: int) -> Any:
             _plain(key, f"a key of {where}", depth + 1): _plain(item, f"{where}[{key!r}]", depth + 1)
             for key, item in value.items()
         }
-    if isinstance(value, (Sequence, set, frozenset)):
+    if isinstance(value, (Sequence, set, frozenset)) and not isinstance(
+        value, (array, memoryview, bytearray)
+    ):
         items = [_plain(item, f"{where}[{index}]", depth + 1) for index, item in enumerate(value)]
         return tuple(items) if isinstance(value, tuple) else items
     raise ContextError(
@@ -73,10 +86,28 @@ def pieces(context: Any) -> tuple[str, Iterator[bytes]]:
 
 
 def _marshalled(context: Any) -> bytes:
+    plain = context if _is_plain(context) else _plain(context, "context", 0)
     try:
-        return marshal.dumps(context)
-    except ValueError:
-        return marshal.dumps(_plain(context, "context", 0))
+        return marshal.dumps(plain)
+    except ValueError as error:
+        raise ContextError(f"The context cannot be handed over: {error}.") from error
+
+
+def _is_plain(context: Any) -> bool:
+    """Whether all of it is of the plain types themselves; marshal would take any buffer for bytes."""
+    seen: set[int] = set()
+    level = [context]
+    while level:
+        deeper: list[Any] = []
+        for value in level:
+            if type(value) in (list, tuple, set, frozenset, dict):
+                if id(value) not in seen:
+                    seen.add(id(value))
+                    deeper += [*value, *value.values()] if type(value) is dict else value
+            elif type(value) not in _LEAVES:
+                return False
+        level = deeper
+    return True
 
 
 def _file_pieces(path: Path) -> Iterator[bytes]:

@@ -120,8 +120,8 @@ class Sandbox:
         return self._order(order, f"FINAL({final.text})")
 
     def _start(self) -> None:
-        self._worker = _Worker()
         try:
+            self._worker = _Worker()
             self.context = self._worker.load(self._context, self._output_limit, self._cancel)
         except _WorkerDied as error:
             raise SandboxError(f"The REPL process did not start: {error}") from error
@@ -176,11 +176,14 @@ class Sandbox:
             reply["text"] = self._query(str(call.get("prompt")))
         except RLMError as error:
             reply["error"] = str(error)
-        except Exception as error:  # a client of the user's own may raise anything; the model must hear of it
+        except (
+            BaseException
+        ) as error:  # a client of the user's own may raise anything, and only the model hears it
             reply["error"] = f"{type(error).__name__}: {error}"
-        with suppress(_WorkerDied):  # nobody waits for it any more
-            process.send(reply)
-        clock.resume()
+        finally:
+            with suppress(_WorkerDied):  # nobody waits for it any more
+                process.send(reply)
+            clock.resume()
 
 
 class _Clock:
@@ -220,19 +223,26 @@ class _Worker:
 
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", worker.__file__, str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd=os.sep,
-                env={},
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
+        command = [sys.executable, "-I", "-S", worker.__file__, str(theirs.fileno())]
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    cwd=os.sep,
+                    env={},
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,
+                )
+        except OSError:
+            self._socket.close()
+            raise
         self._sending = threading.Lock()
         self._received = bytearray()
+        self._poll = select.poll()  # select() cannot watch a descriptor above 1,023
+        self._poll.register(self._socket, select.POLLIN)
 
     def load(self, context: Any, output_limit: int, cancel: Cancel) -> dict[str, Any]:
         """Hands the context over and returns what the worker says of it."""
@@ -269,7 +279,7 @@ class _Worker:
     def receive(self, seconds: float) -> dict[str, Any] | None:
         """Returns the next frame, or None if none came in time."""
         frame = self._take_frame()
-        if frame is None and select.select([self._socket], [], [], seconds)[0]:
+        if frame is None and self._poll.poll(seconds * 1000):
             try:
                 data = self._socket.recv(2**20)
             except OSError:
@@ -308,7 +318,7 @@ class _Worker:
         except subprocess.TimeoutExpired:
             return "The cell closed the session's connection."
         if code < 0:
-            return f"The cell crashed the Python process ({signal.Signals(-code).name})."
+            return f"The cell crashed the Python process ({_signal_name(-code)})."
         return f"The cell ended the Python process (exit code {code})."
 
     def kill(self) -> None:
@@ -317,6 +327,13 @@ class _Worker:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._socket.close()
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal has no name
+        return f"signal {number}"
 
 
 def _packages() -> list[str]:

@@ -245,6 +245,10 @@ class Repl:
         Ignores case. Without `text` it searches the context. Of a long line or item it gives what is around
         the match. Where nothing matches it says which lines have some of the pattern's words.
         """
+        if isinstance(pattern, re.Pattern):
+            pattern = pattern.pattern
+        if not isinstance(pattern, str):
+            raise TypeError(f"search takes a pattern as a str, not {type(pattern).__name__}")
         try:
             regex = re.compile(pattern, re.IGNORECASE)
         except re.error:
@@ -263,8 +267,12 @@ class Repl:
         """Ends the run with this answer."""
         if isinstance(value, dict) and value.keys() == {"content", "ready"}:
             value = value["content"]
-        if value is None or (isinstance(value, str) and not value.strip()):
+        if value is None or value is Ellipsis or (isinstance(value, str) and not value.strip()):
             raise ValueError("FINAL needs the answer: FINAL(value)")
+        if isinstance(
+            value, (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type, Iterator)
+        ):
+            raise ValueError(f"FINAL needs a value, and this is a {type(value).__name__}")
         self.final = _answer(value)
         raise Finished
 
@@ -321,6 +329,8 @@ class Repl:
         Prose may look like Python: an expression counts only if it names a variable of the model's own.
         """
         own = {name for name in self.names if name not in self.given and not name.startswith("__")}
+        if isinstance(self.names.get(text), (types.ModuleType, types.FunctionType, type)):
+            own.discard(text)  # a word such as "math" or "count" is an answer, the module or function is none
         text = text if not variable or text in self.names else text.strip("\"'")
         try:
             names = {n.id for n in ast.walk(ast.parse(text, mode="eval")) if isinstance(n, ast.Name)}
@@ -335,6 +345,7 @@ class Repl:
         """Takes the `answer` dict as final once it is marked ready, as models trained elsewhere do."""
         answer = self.names.get("answer")
         if isinstance(answer, dict) and answer.get("ready"):
+            answer["ready"] = False
             self.FINAL(answer.get("content"))
 
     def _run(self, name: str, code: str) -> str | None:
@@ -378,7 +389,7 @@ class Repl:
 def _refuse_without_data(call: ast.Call) -> None:
     """Stops a sub call of nothing but literal text: the sub model would answer from imagination."""
     prompts = [item for arg in call.args for item in (arg.elts if isinstance(arg, ast.List) else [arg])]
-    if not prompts or not all(isinstance(prompt, ast.Constant) for prompt in prompts):
+    if not prompts or not all(isinstance(p, ast.Constant) and isinstance(p.value, str) for p in prompts):
         return
     words = [word for prompt in prompts for word in _words(str(getattr(prompt, "value", "")))]
     look = f'search("{"|".join(words[:8])}")' if words else "context[:500]"
@@ -413,6 +424,8 @@ def _matches(regex: re.Pattern[str], text: Any) -> Iterator[str]:
                 end = (text.find("\n", match.end()) + 1 or len(text) + 1) - 1
                 yield text[max(start, match.start() - AROUND) : min(end, match.end() + AROUND)]
         return
+    if not isinstance(text, (dict, list, tuple, set, frozenset)):
+        raise TypeError(f"search looks through a str, list or dict, not {type(text).__name__}")
     for key, item in text.items() if isinstance(text, dict) else enumerate(text):
         entry = item if isinstance(item, str) else repr(item)
         found = regex.search(entry)
@@ -515,7 +528,13 @@ def serve(channel: Channel) -> None:
         channel.send({"do": "refused", "error": f"it is not UTF-8 text (byte {byte:#04x}: {error.reason})"})
         return
     repl = Repl(channel, context, start["output_limit"])
-    channel.send({"do": "ready", "context": describe(context)})
+    try:
+        shape = describe(context)
+    except (
+        Exception
+    ):  # a value without a text, such as a number of too many digits, is no reason not to start
+        shape = {"type": type(context).__name__}
+    channel.send({"do": "ready", "context": shape})
     del context
     while True:
         order = channel.next_order()
