@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from rlm.errors import Cancelled
@@ -47,6 +47,10 @@ class Cancel:
         with self.calling(woken.set):
             woken.wait(seconds)
         self.check()
+
+    def throwing(self, other: Cancel) -> AbstractContextManager[None]:
+        """Throws another switch too, for the same reason, when this one is thrown inside the block."""
+        return self.calling(lambda: other.set(self.reason or "cancelled"))
 
     @contextmanager
     def calling(self, callback: Callable[[], object]) -> Iterator[None]:

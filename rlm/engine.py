@@ -16,6 +16,7 @@ from rlm import events, prompts
 from rlm.calls import Calls
 from rlm.cancel import Cancel
 from rlm.clients.base import Client
+from rlm.clients.fit import NUM_CTX
 from rlm.clients.resolve import resolve
 from rlm.errors import Cancelled, ConfigurationError, RLMError
 from rlm.history import History
@@ -33,8 +34,6 @@ from rlm.types import (
 )
 
 DEFAULT_MODEL = "qwen3:4b"
-NUM_CTX = 131_072
-# tokens; a ceiling for the window asked of Ollama
 MAX_LOOPS = 4
 # signs of a loop in a row, such as the same cell with the same output, before the model is asked to answer
 
@@ -84,30 +83,15 @@ class RLM:
         cell_timeout: float = CELL_TIMEOUT,
         on_event: Callable[[events.Event], object] | None = None,
     ) -> None:
-        if isinstance(max_iterations, bool) or not isinstance(max_iterations, int) or max_iterations < 1:
-            raise ConfigurationError(
-                f"max_iterations must be a whole number of at least 1, not {max_iterations!r}."
-            )
-        limits = {"max_reply": max_reply, "timeout": timeout, "budget": budget}
-        for name, limit in {"num_ctx": num_ctx, "cell_timeout": cell_timeout, **limits}.items():
-            if not (limit is None and name in limits) and not _is_number(limit, above=0):
-                raise ConfigurationError(f"{name} must be a number above 0, not {limit!r}.")
-        if temperature is not None and not (_is_number(temperature, above=0) or temperature == 0):
-            raise ConfigurationError(f"temperature must be a number from 0 up, not {temperature!r}.")
-        for name, given in {"model": model, "recursive_model": recursive_model, "host": host}.items():
-            if not isinstance(given, str) and (given is not None or name == "model"):
-                raise ConfigurationError(f"{name} must be a str, not {given!r}.")
-        for name, client in {"root_client": root_client, "sub_client": sub_client}.items():
-            if client is not None and not callable(getattr(client, "complete", None)):
-                raise ConfigurationError(f"{name} must have a method complete(messages, options).")
-        if on_event is not None and not callable(on_event):
-            raise ConfigurationError(f"on_event must be callable, not {on_event!r}.")
+        _check_counts(max_iterations, num_ctx, max_reply, timeout, budget, cell_timeout, temperature)
+        _check_objects(model, recursive_model, host, root_client, sub_client, on_event)
 
         def build(name: str) -> Client:
             return resolve(name, host=host, num_ctx=num_ctx, think=think)
 
         self.root: Client = build(model) if root_client is None else root_client
-        self.sub: Client = sub_client or (build(recursive_model) if recursive_model else self.root)
+        named = build(recursive_model) if recursive_model and sub_client is None else self.root
+        self.sub: Client = named if sub_client is None else sub_client
         self.max_iterations = max_iterations
         self.think = think
         self.temperature = temperature
@@ -140,7 +124,7 @@ class RLM:
     ) -> RLMResult:
         """`completion` in a thread; cancelling the task stops the run."""
         caller, own = cancel or Cancel(), Cancel()
-        with caller.calling(lambda: own.set(caller.reason or "cancelled")):
+        with caller.throwing(own):
             try:
                 return await asyncio.to_thread(self.completion, prompt, context, cancel=own)
             except asyncio.CancelledError:
@@ -197,7 +181,7 @@ class _Run:
         reason: StopReason
         failure: RLMError | None = None
         try:
-            with cancel.calling(lambda: self.cancel.set(cancel.reason or "cancelled")):
+            with cancel.throwing(self.cancel):
                 answer, reason = self.answer(context)
         except Cancelled as stop:
             reason = stop.reason
@@ -373,6 +357,47 @@ class _Run:
                 self.rlm.on_event(event)
             except Exception:  # the observer is somebody else's code
                 logger.exception("The observer failed at %s.", type(event).__name__)
+
+
+def _check_counts(
+    max_iterations: object,
+    num_ctx: object,
+    max_reply: object,
+    timeout: object,
+    budget: object,
+    cell_timeout: object,
+    temperature: object,
+) -> None:
+    """Raises ConfigurationError for a number that is none, or out of range."""
+    if isinstance(max_iterations, bool) or not isinstance(max_iterations, int) or max_iterations < 1:
+        raise ConfigurationError(
+            f"max_iterations must be a whole number of at least 1, not {max_iterations!r}."
+        )
+    limits = {"max_reply": max_reply, "timeout": timeout, "budget": budget}
+    for name, limit in {"num_ctx": num_ctx, "cell_timeout": cell_timeout, **limits}.items():
+        if not (limit is None and name in limits) and not _is_number(limit, above=0):
+            raise ConfigurationError(f"{name} must be a number above 0, not {limit!r}.")
+    if temperature is not None and not (_is_number(temperature, above=0) or temperature == 0):
+        raise ConfigurationError(f"temperature must be a number from 0 up, not {temperature!r}.")
+
+
+def _check_objects(
+    model: object,
+    recursive_model: object,
+    host: object,
+    root_client: object,
+    sub_client: object,
+    on_event: object,
+) -> None:
+    """Raises ConfigurationError for a name, a client or an observer that cannot be one."""
+    for name, given in {"model": model, "recursive_model": recursive_model, "host": host}.items():
+        if not isinstance(given, str) and (given is not None or name == "model"):
+            raise ConfigurationError(f"{name} must be a str, not {given!r}.")
+    for name, client in {"root_client": root_client, "sub_client": sub_client}.items():
+        if client is not None and not callable(getattr(client, "complete", None)):
+            raise ConfigurationError(f"{name} must have a method complete(messages, options).")
+    if on_event is not None and not callable(on_event):
+        raise ConfigurationError(f"on_event must be callable, not {on_event!r}.")
 
 
 def _is_number(value: object, *, above: float) -> bool:

@@ -104,11 +104,7 @@ def test_ctrl_c_in_a_reply_stops_the_model_and_says_what_was_found():
 
 def test_ctrl_c_in_a_cell_leaves_no_process():
     with FakeOllama(Reply(cell("print('started')\nwhile True: pass")), models=[MODEL]) as server:
-        process = start(server)
-        for line in process.stdout:
-            if "while True" in line:
-                break
-        assert workers(process.pid)
+        process = spinning(server)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
     assert process.returncode == 130
@@ -117,11 +113,7 @@ def test_ctrl_c_in_a_cell_leaves_no_process():
 
 def test_a_killed_host_leaves_no_process():
     with FakeOllama(Reply(cell("while True: pass")), models=[MODEL]) as server:
-        process = start(server)
-        for line in process.stdout:
-            if "while True" in line:
-                break
-        assert workers(process.pid)
+        process = spinning(server)
         process.kill()
         process.communicate()
         for _ in range(100):
@@ -129,6 +121,16 @@ def test_a_killed_host_leaves_no_process():
                 return
             threading.Event().wait(0.05)
     pytest.fail(f"still there: {workers()}")
+
+
+def spinning(server: FakeOllama) -> subprocess.Popen[str]:
+    """The demo, in the middle of a cell that never ends."""
+    process = start(server)
+    for line in process.stdout:
+        if "while True" in line:
+            break
+    assert workers(process.pid)
+    return process
 
 
 def workers(parent: int | None = None) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -56,7 +56,7 @@ class Chunk:
 
 
 def collect(
-    chunks: Iterator[Chunk], messages: Sequence[Message], options: Options, *, grace: int = 0
+    chunks: Generator[Chunk, None, None], messages: Sequence[Message], options: Options, *, grace: int = 0
 ) -> Completion:
     """Joins a stream into a Completion, and ends it early where `options.until` says so.
 
@@ -67,7 +67,7 @@ def collect(
     usage: Usage | None = None
     finish_reason: Literal["stop", "length"] = "stop"
     tokens, complete = 0, False
-    with closing(_closable(chunks)) as stream:
+    with closing(chunks) as stream:
         for chunk in stream:
             options.cancel.check()
             usage = chunk.usage or usage
@@ -85,11 +85,6 @@ def collect(
                 break
     options.cancel.check()
     return Completion(text, usage or estimate(messages, tokens), thinking, finish_reason)
-
-
-def _closable(chunks: Iterable[Chunk]) -> Generator[Chunk, None, None]:
-    """A generator over `chunks`: it has close(), whatever they are."""
-    yield from chunks
 
 
 def estimate(messages: Sequence[Message], completion_tokens: int) -> Usage:

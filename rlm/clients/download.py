@@ -16,11 +16,10 @@ import sys
 import time
 import zipfile
 import zlib
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import httpx2
 
@@ -93,7 +92,7 @@ def _request(url: str, part: Path, *, total: int, magic: bytes, report: Report, 
         first_timeout=FIRST_BYTE_TIMEOUT,
     )
     try:
-        with closing(cast("Generator[int, None, None]", pieces)):
+        with closing(pieces):
             for done in pieces:
                 report(done)
     except ReplyTimeout:

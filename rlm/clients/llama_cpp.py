@@ -10,7 +10,7 @@ import os
 import queue
 import secrets
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -205,7 +205,7 @@ def _cores() -> int:
 _END = object()
 
 
-def _stream(server: Any, request: dict[str, Any], cancel: Cancel) -> Iterator[Chunk]:
+def _stream(server: Any, request: dict[str, Any], cancel: Cancel) -> Generator[Chunk, None, None]:
     """Yields the reply's chunks; leaving early stops llama.cpp at its next token or prompt batch."""
     items: queue.SimpleQueue[Any] = queue.SimpleQueue()
     left = threading.Event()

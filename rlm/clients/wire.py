@@ -12,7 +12,7 @@ import os
 import queue
 import random
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
 from rlm.cancel import Cancel
@@ -73,7 +73,7 @@ def stream(
     server: str,
     first_timeout: float = FIRST_BYTE_TIMEOUT,
     chunk_timeout: float = CHUNK_TIMEOUT,
-) -> Iterator[T]:
+) -> Generator[T, None, None]:
     """Yields here what the asynchronous iterator yields on the shared loop.
 
     Leaving the loop early, a time-out and `cancel` all end the iterator at the point where it waits,

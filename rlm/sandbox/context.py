@@ -72,7 +72,7 @@ def _plain(value: Any, where: str, depth: int) -> Any:
 
 
 def pieces(context: Any) -> tuple[str, Iterator[bytes]]:
-    """The kind of transfer and the context's bytes, a few MB at a time."""
+    """The kind of transfer and the context's bytes, a piece at a time."""
     if context is None:
         return "none", iter(())
     if isinstance(context, Path):

@@ -176,9 +176,7 @@ class Sandbox:
             reply["text"] = self._query(str(call.get("prompt")))
         except RLMError as error:
             reply["error"] = str(error)
-        except (
-            BaseException
-        ) as error:  # a client of the user's own may raise anything, and only the model hears it
+        except BaseException as error:  # a user's client may raise anything; only the model can hear it here
             reply["error"] = f"{type(error).__name__}: {error}"
         finally:
             with suppress(_WorkerDied):  # nobody waits for it any more

@@ -530,9 +530,7 @@ def serve(channel: Channel) -> None:
     repl = Repl(channel, context, start["output_limit"])
     try:
         shape = describe(context)
-    except (
-        Exception
-    ):  # a value without a text, such as a number of too many digits, is no reason not to start
+    except Exception:  # a value that has no text, such as a number of too many digits, still is a context
         shape = {"type": type(context).__name__}
     channel.send({"do": "ready", "context": shape})
     del context
