@@ -21,8 +21,9 @@ from rlm.clients.resolve import resolve
 from rlm.errors import Cancelled, ConfigurationError, RLMError
 from rlm.history import History
 from rlm.parsing import parse
-from rlm.sandbox import Sandbox
-from rlm.sandbox.host import CELL_TIMEOUT
+from rlm.sandbox import Kind, Policy, Sandbox
+from rlm.sandbox.host import check as check_sandbox
+from rlm.sandbox.limits import CELL_TIMEOUT, LEAST_MEMORY, MEMORY, SUB_CALLS
 from rlm.types import (
     Action,
     Answer,
@@ -59,6 +60,11 @@ class RLM:
         timeout: seconds for a whole run; None sets no limit.
         budget: tokens for a whole run, root and sub calls together; None sets no limit.
         cell_timeout: seconds of a cell's own work, waiting for models not counted.
+        memory: bytes that the REPL may use beyond the context.
+        max_sub_calls: of a whole run.
+        policy: what to do where this machine cannot confine the REPL: `strict` refuses to run, `best-effort`
+            takes the protections there are and says which are missing, `off` takes none.
+        sandbox: `process`, or `inprocess`: the model's code runs in this process, with all your rights.
         on_event: is called with each event (rlm.events); those of one run come one at a time.
 
     Raises:
@@ -81,9 +87,24 @@ class RLM:
         timeout: float | None = None,
         budget: int | None = None,
         cell_timeout: float = CELL_TIMEOUT,
+        memory: int = MEMORY,
+        max_sub_calls: int = SUB_CALLS,
+        policy: Policy = "strict",
+        sandbox: Kind = "process",
         on_event: Callable[[events.Event], object] | None = None,
     ) -> None:
-        _check_counts(max_iterations, num_ctx, max_reply, timeout, budget, cell_timeout, temperature)
+        _check_counts(
+            max_iterations=max_iterations,
+            num_ctx=num_ctx,
+            max_reply=max_reply,
+            timeout=timeout,
+            budget=budget,
+            cell_timeout=cell_timeout,
+            memory=memory,
+            max_sub_calls=max_sub_calls,
+            temperature=temperature,
+        )
+        check_sandbox(sandbox, policy)
         _check_objects(model, recursive_model, host, root_client, sub_client, on_event)
 
         def build(name: str) -> Client:
@@ -99,6 +120,10 @@ class RLM:
         self.timeout = timeout
         self.budget = budget
         self.cell_timeout = cell_timeout
+        self.memory = memory
+        self.max_sub_calls = max_sub_calls
+        self.policy: Policy = policy
+        self.sandbox: Kind = sandbox
         self.on_event = on_event
 
     def completion(self, prompt: str, context: Any = None, *, cancel: Cancel | None = None) -> RLMResult:
@@ -200,17 +225,11 @@ class _Run:
 
     def answer(self, context: Any) -> tuple[Answer, StopReason]:
         """The RLM loop of the paper: ask, parse, execute, observe."""
-        concurrency = getattr(self.rlm.sub, "concurrency", 4)
-        timeout = self.rlm.cell_timeout
-        with Sandbox(
-            context,
-            query=self.calls.ask_sub,
-            concurrency=concurrency,
-            cell_timeout=timeout,
-            cancel=self.cancel,
-        ) as repl:
+        with self.repl(context) as repl:
             root, sub = _name(self.rlm.root), _name(self.rlm.sub)
             self.emit(events.RunStarted(self.prompt, repl.context, root, sub, self.rlm.max_iterations))
+            if repl.report.open:
+                self.notice(str(repl.report))
             history = History(
                 prompts.system(self.calls.capacity), prompts.question(self.prompt, repl.context)
             )
@@ -228,6 +247,19 @@ class _Run:
                 else:
                     history.add(turn.reply.text or "(empty)", turn.observation)
             return self.last_call(repl, history), "max_iterations"
+
+    def repl(self, context: Any) -> Sandbox:
+        return Sandbox(
+            context,
+            query=self.calls.ask_sub,
+            concurrency=getattr(self.rlm.sub, "concurrency", 4),
+            cell_timeout=self.rlm.cell_timeout,
+            memory=self.rlm.memory,
+            max_sub_calls=self.rlm.max_sub_calls,
+            kind=self.rlm.sandbox,
+            policy=self.rlm.policy,
+            cancel=self.cancel,
+        )
 
     @contextmanager
     def turn(self) -> Iterator[_Turn]:
@@ -257,6 +289,8 @@ class _Run:
             self.emit(events.CellStarted(code))
             execution = replace(repl.execute(code), sub_calls=self.calls.take_sub_calls())
             turn.executions.append(execution)
+            for limit in execution.limits:
+                self.emit(events.LimitHit(limit))
             self.emit(events.CellFinished(execution))
             if execution.error or execution.final:
                 break
@@ -360,22 +394,17 @@ class _Run:
 
 
 def _check_counts(
-    max_iterations: object,
-    num_ctx: object,
-    max_reply: object,
-    timeout: object,
-    budget: object,
-    cell_timeout: object,
-    temperature: object,
+    *, max_iterations: object, max_sub_calls: object, memory: object, temperature: object, **limits: object
 ) -> None:
     """Raises ConfigurationError for a number that is none, or out of range."""
-    if isinstance(max_iterations, bool) or not isinstance(max_iterations, int) or max_iterations < 1:
-        raise ConfigurationError(
-            f"max_iterations must be a whole number of at least 1, not {max_iterations!r}."
-        )
-    limits = {"max_reply": max_reply, "timeout": timeout, "budget": budget}
-    for name, limit in {"num_ctx": num_ctx, "cell_timeout": cell_timeout, **limits}.items():
-        if not (limit is None and name in limits) and not _is_number(limit, above=0):
+    counts = {"max_iterations": (max_iterations, 1), "max_sub_calls": (max_sub_calls, 1)}
+    for name, (count, least) in (counts | {"memory": (memory, LEAST_MEMORY)}).items():
+        if isinstance(count, bool) or not isinstance(count, int) or count < least:
+            raise ConfigurationError(f"{name} must be a whole number of at least {least:,}, not {count!r}.")
+    for name, limit in limits.items():
+        if limit is None and name in ("max_reply", "timeout", "budget"):
+            continue
+        if not _is_number(limit, above=0):
             raise ConfigurationError(f"{name} must be a number above 0, not {limit!r}.")
     if temperature is not None and not (_is_number(temperature, above=0) or temperature == 0):
         raise ConfigurationError(f"temperature must be a number from 0 up, not {temperature!r}.")

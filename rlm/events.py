@@ -42,6 +42,14 @@ class CellFinished:
 
 
 @dataclass(frozen=True)
+class LimitHit:
+    """A cell hit a limit of the REPL: its time, memory, output, …"""
+
+    text: str
+    # one line, with the limit
+
+
+@dataclass(frozen=True)
 class SubCallStarted:
     prompt: str
     # its beginning
@@ -75,6 +83,7 @@ Event = (
     | TextStreamed
     | CellStarted
     | CellFinished
+    | LimitHit
     | SubCallStarted
     | SubCallFinished
     | TurnFinished

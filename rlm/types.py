@@ -106,6 +106,8 @@ class Execution:
     final: Answer | None = None
     seconds: float = 0.0
     sub_calls: tuple[SubCall, ...] = ()
+    limits: tuple[str, ...] = ()
+    # limits that were hit, a line each
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from rlm.clients.resolve import PROVIDERS
+from rlm.sandbox import launch
 
 
 @pytest.fixture(autouse=True)
@@ -47,9 +49,26 @@ def children(parent: int | None = None) -> set[int]:
     return found
 
 
+def descendants(parent: int | None = None) -> set[int]:
+    """Children, their children, and so on."""
+    found = children(parent)
+    return found.union(*map(descendants, found))
+
+
+def sessions() -> set[int]:
+    """REPL processes of this test run: all that the launcher, which stays, has started."""
+    launcher = launch._shared
+    return descendants(launcher._process.pid) if launcher else set()
+
+
 @pytest.fixture
 def no_process_left() -> Iterator[None]:
-    """Fails the test if it leaves a process behind."""
-    before = children()
+    """Fails the test if it leaves a process behind, other than the launcher."""
+    before = children() - {launch.launcher()._process.pid}
     yield
-    assert children() == before
+    for _ in range(100):
+        if not sessions():
+            break
+        time.sleep(0.02)
+    assert not sessions()
+    assert children() - {launch.launcher()._process.pid} == before

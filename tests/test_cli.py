@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import children
+from conftest import descendants
 from fakes import ScriptedClient, SubClient, cell, failing
 from rich.console import Console
 from servers import FakeOllama, Reply
@@ -105,22 +105,20 @@ def test_ctrl_c_in_a_reply_stops_the_model_and_says_what_was_found():
 def test_ctrl_c_in_a_cell_leaves_no_process():
     with FakeOllama(Reply(cell("print('started')\nwhile True: pass")), models=[MODEL]) as server:
         process = spinning(server)
+        started = descendants(process.pid)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
     assert process.returncode == 130
-    assert not workers()
+    assert_gone(started)
 
 
 def test_a_killed_host_leaves_no_process():
     with FakeOllama(Reply(cell("while True: pass")), models=[MODEL]) as server:
         process = spinning(server)
+        started = descendants(process.pid)
         process.kill()
         process.communicate()
-        for _ in range(100):
-            if not workers():
-                return
-            threading.Event().wait(0.05)
-    pytest.fail(f"still there: {workers()}")
+        assert_gone(started)
 
 
 def spinning(server: FakeOllama) -> subprocess.Popen[str]:
@@ -129,21 +127,25 @@ def spinning(server: FakeOllama) -> subprocess.Popen[str]:
     for line in process.stdout:
         if "while True" in line:
             break
-    assert workers(process.pid)
+    assert len(descendants(process.pid)) >= 2  # the launcher and the worker
     return process
 
 
-def workers(parent: int | None = None) -> list[int]:
-    """REPL processes on this machine, or those of one parent."""
-    found = children(parent) if parent else {int(p.name) for p in Path("/proc").glob("[0-9]*")}
-    return [pid for pid in found if "sandbox/worker.py" in _command(pid)]
+def assert_gone(processes: set[int]) -> None:
+    """None of them is left within a second."""
+    for _ in range(50):
+        left = {pid for pid in processes if _lives(pid)}
+        if not left:
+            return
+        time.sleep(0.02)
+    pytest.fail(f"still there: {left}")
 
 
-def _command(pid: int) -> str:
+def _lives(pid: int) -> bool:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text()
-    except OSError:  # it has ended meanwhile
-        return ""
+        return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
 
 
 # The command

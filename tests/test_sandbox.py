@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from rlm.cancel import Cancel
 from rlm.errors import Cancelled, ClientError, ContextError
 from rlm.sandbox import Sandbox
-from rlm.sandbox.worker import Output, clip
+from rlm.sandbox.repl import Output, clip
 from rlm.types import Answer, Final
 
 pytestmark = pytest.mark.usefixtures("no_process_left")
@@ -474,23 +474,54 @@ def test_the_session_goes_on_after(repl, code):
     assert (result.stdout, result.error) == ("1\n", None)
 
 
-@pytest.mark.parametrize(
-    ("code", "says"),
-    [
-        ("import os; os._exit(7)", "exit code 7"),
-        ("import os; os.abort()", "SIGABRT"),
-        ("import os; os.kill(os.getpid(), 40)", "signal 40"),
-        ("import ctypes; ctypes.string_at(0)", "SIGSEGV"),
-        ("import os; os.closerange(3, 100)", "exit code 1"),
-        ("import sys; f = sys._getframe()\nwhile f.f_back: f = f.f_back\nf.f_globals", None),
-    ],
-)
-def test_a_crash_restarts_the_session_with_the_context(repl, code, says):
-    result = repl.execute(code)
-    if says:
+CRASHES = [
+    pytest.param("import os; os._exit(7)", "exit code 7", id="exit"),
+    pytest.param("import ctypes; ctypes.string_at(0)", "SIGSEGV", id="segfault"),
+    pytest.param("import os; os.abort()", "crashed", id="abort"),
+    pytest.param("import os; os.closerange(3, 100)", "exit code 1", id="descriptors"),
+    pytest.param("import os, signal; signal.alarm(1); signal.pause()", "SIGALRM", id="alarm"),
+]
+
+
+@pytest.mark.parametrize(("code", "says"), CRASHES)
+def test_a_crash_rolls_the_session_back_to_before_the_cell(repl, code, says):
+    repl.execute("kept = 7")
+    result = repl.execute(f"kept = 8\n{code}")
+    assert says in result.error
+    assert "rolled back" in result.error
+    assert repl.execute("kept, context, llm_query('a' + context)[:2]").value == f"(7, {TEXT!r}, 'AA')"
+
+
+@pytest.mark.parametrize(("code", "says"), CRASHES)
+def test_a_crash_without_a_snapshot_restarts_the_session_with_the_context(code, says):
+    with Sandbox(TEXT, query=echo, snapshots=False) as repl:
+        repl.execute("lost = 7")
+        result = repl.execute(code)
         assert says in result.error
-        assert "variables are lost" in result.error
-    assert repl.execute("context").value == repr(TEXT)
+        assert "restarted" in result.error
+        assert repl.execute("context, 'lost' in globals()").value == f"({TEXT!r}, False)"
+
+
+def test_one_session_survives_many_crashes(repl):
+    repl.execute("n = 0")
+    for _ in range(5):
+        repl.execute("n += 1")
+        repl.execute("import os; os._exit(1)")
+    assert repl.execute("n").value == "5"
+
+
+def test_a_cell_that_breaks_the_sessions_python_is_rolled_back(repl):
+    repl.execute("kept = 7")
+    result = repl.execute("print('shown')\nimport ast\nast.parse = lambda *_: ast.Module([], [])")
+    assert result.stdout == "shown\n"
+    assert "broke the session's own Python" in result.error
+    assert repl.execute("kept").value == "7"
+
+
+def test_replaced_builtins_are_put_back(repl):
+    repl.execute("import builtins, sys\nkept = 7\nbuiltins.print = builtins.len = None\nsys.stdout = None")
+    result = repl.execute("print(kept, len('ab'))")
+    assert (result.stdout, result.error) == ("7 2\n", None)
 
 
 def test_a_cell_that_runs_too_long_is_stopped_and_its_variables_are_kept():
@@ -533,7 +564,9 @@ def test_waiting_for_a_model_is_not_charged_to_the_cell():
         assert repl.execute("llm_query('b' + context)").value == "'done'"
 
 
-CHANNEL = "[o for o in __import__('gc').get_objects() if type(o).__name__ == 'socket'][0].fileno()"
+CHANNEL = (
+    "[o for o in __import__('gc').get_objects() if type(o).__name__ == 'Channel'][-1].connection.fileno()"
+)
 # the worker's own socket, as hostile code finds it
 
 
@@ -547,8 +580,10 @@ CHANNEL = "[o for o in __import__('gc').get_objects() if type(o).__name__ == 'so
 )
 def test_a_forged_frame_ends_the_process_not_the_host(repl, frame):
     code = f"import os, socket\ns = socket.socket(fileno=os.dup(CHANNEL))\ns.sendall({frame!r})"
+    repl.execute("kept = 7")
     result = repl.execute(code.replace("CHANNEL", CHANNEL))
-    assert "restarted" in result.error
+    assert "rolled back" in result.error
+    assert repl.execute("kept").value == "7"
     assert repl.execute("context").value == repr(TEXT)
 
 

@@ -81,7 +81,7 @@ class Display:
                 self._sub_calls_done += 1
                 if event.sub_call.error:
                     self._line(f"sub call failed: {event.sub_call.error}", "yellow")
-            case events.Notice():
+            case events.Notice() | events.LimitHit():
                 self._line(event.text, "yellow")
             case events.TurnFinished():
                 self._turn(event)

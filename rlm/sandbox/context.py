@@ -5,17 +5,19 @@ marshal goes from the host to the worker only: what comes back is JSON.
 
 from __future__ import annotations
 
+import ctypes
 import marshal
 import os
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rlm.errors import ContextError
 
-_PIECE = 2**18
-# characters or bytes of the context in one frame: what stays in a processor's cache is handed over fastest
+_PIECE = 2**20
+# characters or bytes of the context that are handed over at once
 _MAX_DEPTH = 200
 # levels of nesting in a context of other than the plain types
 _LEAVES = frozenset((str, int, float, bool, type(None), bytes, complex))
@@ -71,18 +73,42 @@ def _plain(value: Any, where: str, depth: int) -> Any:
     )
 
 
-def pieces(context: Any) -> tuple[str, Iterator[bytes]]:
-    """The kind of transfer and the context's bytes, a piece at a time."""
+@dataclass(frozen=True)
+class Transfer:
+    """How a context gets to the worker; see `server`."""
+
+    kind: str
+    pieces: Iterator[bytes | memoryview] = field(default_factory=lambda: iter(()))
+    size: int | None = None
+    # bytes, of a text that is known to be ASCII
+    path: str = ""
+
+
+def transfer(context: Any) -> Transfer:
+    """The way to hand over a checked context, a piece at a time; a file's text never comes here."""
     if context is None:
-        return "none", iter(())
+        return Transfer("none")
     if isinstance(context, Path):
-        return "text", _file_pieces(context)
+        return Transfer("path", path=str(context.absolute()))
+    if isinstance(context, str) and context.isascii():
+        return Transfer("text", _cut(_memory(context)), len(context))
     if isinstance(context, str):
         starts = range(0, len(context), _PIECE)
-        return "text", (context[at : at + _PIECE].encode("utf-8", "surrogatepass") for at in starts)
-    data = context if isinstance(context, bytes) else _marshalled(context)
-    kind = "text" if isinstance(context, bytes) else "marshal"
-    return kind, (data[at : at + _PIECE] for at in range(0, len(data), _PIECE))
+        return Transfer("text", (context[at : at + _PIECE].encode("utf-8", "surrogatepass") for at in starts))
+    if isinstance(context, bytes):
+        return Transfer("text", _cut(memoryview(context)), len(context) if context.isascii() else None)
+    return Transfer("marshal", _cut(memoryview(_marshalled(context))))
+
+
+def _cut(data: memoryview) -> Iterator[memoryview]:
+    return (data[at : at + _PIECE] for at in range(0, len(data), _PIECE))
+
+
+def _memory(text: str) -> memoryview:
+    """The bytes of an ASCII str where they are, without a copy; the str must live as long."""
+    address = ctypes.pythonapi.PyUnicode_AsUTF8AndSize
+    address.restype, address.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_void_p]
+    return memoryview((ctypes.c_char * len(text)).from_address(address(text, None) or 0)).cast("B")
 
 
 def _marshalled(context: Any) -> bytes:
@@ -108,8 +134,3 @@ def _is_plain(context: Any) -> bool:
                 return False
         level = deeper
     return True
-
-
-def _file_pieces(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        yield from iter(lambda: file.read(_PIECE), b"")

@@ -1,66 +1,56 @@
-"""Starts the REPL's process, runs cells in it and ends it. Believes nothing that the process sends.
-
-The worker is a clean interpreter (`-I -S`, empty environment, own session, no inherited descriptors) on a
-private socket pair. This first version does not confine it: it holds a time limit for each cell, bounds for
-output and frames, and the restart after a crash.
-"""
+"""Sandbox: starts the REPL's process, runs cells in it, holds its limits and ends it."""
 
 from __future__ import annotations
 
-import json
-import os
-import select
-import signal
-import socket
-import subprocess
+import logging
+import secrets
 import sys
-import sysconfig
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from rlm.cancel import Cancel
-from rlm.errors import ContextError, RLMError, SandboxError
-from rlm.sandbox import worker
+from rlm.errors import ConfigurationError, RLMError, SandboxError
+from rlm.sandbox import limits
+from rlm.sandbox.connection import Connection, WorkerDied
 from rlm.sandbox.context import checked
-from rlm.sandbox.context import pieces as context_pieces
+from rlm.sandbox.report import KINDS, POLICIES, Kind, Policy, Report
+from rlm.sandbox.session import TICK, Session
 from rlm.types import Answer, Execution, Final
 
-CELL_TIMEOUT = 60.0
-# seconds of a cell's own work; waiting for models is not counted
-STOP_GRACE = 2.0
-# seconds between asking a cell to stop and killing the process
-START_TIMEOUT = 30.0
-# seconds for the process to start, on top of the hand-over of the context
-OUTPUT_LIMIT = 100_000
-# characters of a cell's output that are kept
-_TICK = 0.2
-# seconds between two looks at the clock and the cancel switch
-
-
-class _WorkerDied(Exception):
-    """The process ended or broke the protocol; the text says how, for the model to read."""
+logger = logging.getLogger(__name__)
 
 
 class Sandbox:
     """A REPL with the context as the variable `context`; a context manager.
+
+    What a cell breaks is put right in three steps, and the model is told which one it took: it is interrupted
+    and its variables are kept; its process is ended and the copy from before the cell takes over; or the
+    session starts anew, with the context and without variables.
 
     Args:
         context: str, bytes that are UTF-8 text, list, dict or another plain value, or None;
             a `Path` is a UTF-8 text file that this process never holds in memory.
         query: answers one sub prompt; called from several threads at once; raises RLMError if it cannot.
         concurrency: how many sub calls run at once.
-        cell_timeout: seconds of a cell's own work.
+        cell_timeout: seconds of a cell's own work; waiting for sub calls does not count.
+        stop_grace: seconds between asking a cell to stop and ending its process.
         output_limit: characters of output kept for each cell, head and tail.
+        memory: bytes of address space beyond the context.
+        max_sub_calls: of the whole session.
+        kind: process: a process of its own; inprocess: a thread of this process, which nothing confines.
+        policy: strict: refuses to run unconfined; best-effort: takes the protections there are; off: none.
+        snapshots: whether a copy of the process is kept while a cell runs.
+        without: layers of confinement to leave out, to measure what each one stops.
 
     Raises:
+        ConfigurationError: the policy or a layer has no such name.
         ContextError: the context is of another type, is missing, or is not text.
-        SandboxError: the process does not start.
+        SandboxError: the process does not start, or cannot be confined as the policy asks.
     """
 
     def __init__(
@@ -69,20 +59,40 @@ class Sandbox:
         *,
         query: Callable[[str], str],
         concurrency: int = 4,
-        cell_timeout: float = CELL_TIMEOUT,
-        output_limit: int = OUTPUT_LIMIT,
+        cell_timeout: float = limits.CELL_TIMEOUT,
+        stop_grace: float = limits.STOP_GRACE,
+        output_limit: int = limits.OUTPUT,
+        memory: int = limits.MEMORY,
+        max_sub_calls: int = limits.SUB_CALLS,
+        kind: Kind = "process",
+        policy: Policy = "strict",
+        snapshots: bool = True,
+        without: Collection[str] = (),
         cancel: Cancel | None = None,
     ) -> None:
+        check(kind, policy)
+        if kind == "inprocess":
+            policy, snapshots = "off", False
         self.cell_timeout = cell_timeout
         self.context: dict[str, Any] = {}
         # what the worker says of the context: its type, size, beginning
+        self.report = Report(policy)
+        # which protections the process has
         self._context = checked(context)
         self._query = query
+        self._stop_grace = stop_grace
         self._output_limit = output_limit
+        self._memory = memory
+        self._sub_calls_left = self._max_sub_calls = max_sub_calls
+        self._snapshots = snapshots
+        self._kind = kind
+        self._without = _layers(policy, without) if kind == "process" else frozenset()
         self._cancel = cancel or Cancel()
-        self._cells = self._orders = 0
+        self._cells = self._orders = self._pending = 0
+        self._hit: list[str] = []
+        # limits that the present cell has hit
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="rlm-sub")
-        self._worker: _Worker | None = None
+        self._session: Session | None = None
         try:
             self._start()
         except BaseException:  # Ctrl-C too must leave no process behind
@@ -96,9 +106,9 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """Kills the process and forgets sub calls that have not begun."""
-        if self._worker:
-            self._worker.kill()
+        """Ends the process and forgets sub calls that have not begun."""
+        if self._session:
+            self._session.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def execute(self, code: str) -> Execution:
@@ -121,76 +131,197 @@ class Sandbox:
 
     def _start(self) -> None:
         try:
-            self._worker = _Worker()
-            self.context = self._worker.load(self._context, self._output_limit, self._cancel)
-        except _WorkerDied as error:
-            raise SandboxError(f"The REPL process did not start: {error}") from error
+            self._session = self._new_session()
+            self.context, self.report = self._session.load(
+                self._context,
+                output_limit=self._output_limit,
+                memory=self._memory,
+                without=self._without,
+                policy=self.report.policy,
+                cancel=self._cancel,
+            )
+        except WorkerDied as error:
+            raise SandboxError(f"The REPL process did not start: {error or 'it ended at once.'}") from error
         except OSError as error:
-            if isinstance(self._context, Path):
-                raise ContextError(f"Cannot read the context {self._context}: {error.strerror}.") from error
-            raise SandboxError(f"The REPL process did not start: {error}") from error
+            raise SandboxError(f"The REPL process did not start: {error}.") from error
+        if self.report.policy == "strict" and self.report.open and not self._without:
+            raise SandboxError(
+                f'{self.report} With policy="best-effort" it runs all the same; do that only in a container '
+                "or virtual machine that holds no secrets, or with data and a model that you trust."
+            )
+
+    def _new_session(self) -> Session:
+        if self._kind == "inprocess":
+            from rlm.sandbox.inprocess import Thread
+
+            return Thread()
+        if sys.platform == "win32":
+            raise SandboxError(
+                'The REPL\'s process does not run on Windows. Run under WSL, or take sandbox="inprocess": '
+                "then the model's code runs in this process, with all your rights."
+            )
+        from rlm.sandbox.process import Process
+
+        return Process()
 
     def _order(self, order: dict[str, Any], code: str) -> Execution:
-        assert self._worker, "started in __init__"
+        assert self._session, "started in __init__"
         began = time.monotonic()
-        self._orders += 1
+        self._hit = []
+        done: dict[str, Any] = {}
         try:
-            self._worker.send(order | {"id": self._orders})
-            done = self._serve(self._worker)
-            return _execution(done, code, time.monotonic() - began, self.cell_timeout)
-        except _WorkerDied as death:
-            self._worker.kill()
-            self._start()
-            error = (
-                f"{death} The session was restarted: `context` is there again, all your variables are lost."
-            )
-            return Execution(code, error=error, seconds=time.monotonic() - began)
+            done = self._obeyed(order, _Clock(self.cell_timeout, self._session.cpu_seconds))
+            if self._snapshots:
+                self._check()
+                self._session.commit()
+                self._session.freeze()
+        except WorkerDied as death:
+            if death.limit:
+                self._hit.append(death.limit)
+            done["error"] = f"{str(death) or self._session.how_it_ended()} {self._recover()}"
+        return self._execution(done, code, time.monotonic() - began)
 
-    def _serve(self, process: _Worker) -> dict[str, Any]:
+    def _obeyed(self, order: dict[str, Any], clock: _Clock) -> dict[str, Any]:
+        assert self._session
+        self._orders += 1
+        self._session.order(order | {"id": self._orders}, snapshot=self._snapshots and order["do"] != "check")
+        return self._serve(self._session, clock)
+
+    def _check(self) -> None:
+        """Makes the worker show that it still works after a cell."""
+        word = secrets.token_hex(8)
+        clock = _Clock(limits.CHECK_TIMEOUT, lambda: 0.0)
+        try:
+            shown = self._obeyed({"do": "check", "word": word}, clock)
+        except WorkerDied as death:
+            raise WorkerDied(_BROKEN) from death
+        if shown.get("stdout") != f"{word}\n" or shown.get("value") != repr(word):
+            raise WorkerDied(_BROKEN)
+
+    def _recover(self) -> str:
+        """Puts another process in the place of one that is broken, and says what that means."""
+        assert self._session
+        if self._session.roll_back():
+            return "The session was rolled back to before this cell: variables from before it are kept."
+        self._session.close()
+        self._start()
+        return "The session was restarted: `context` is there again, all your variables are lost."
+
+    def _serve(self, session: Session, clock: _Clock) -> dict[str, Any]:
         """Answers the cell's sub calls until it is done, and stops it when its time is up."""
-        clock = _Clock(self.cell_timeout)
         stopping = False
         while True:
             self._cancel.check()
             left = clock.left()
             if left <= 0 and stopping:
-                raise _WorkerDied(
-                    f"TimeoutError: the cell ran for {self.cell_timeout:g} s, did not stop and was killed."
-                )
+                text = f"TimeoutError: the cell ran for {clock.seconds:g} s, did not stop and was killed."
+                raise WorkerDied(text, limit="time")
             if left <= 0:
                 stopping = True
-                clock.left(STOP_GRACE)
-                process.interrupt()
-            frame = process.receive(_TICK)
+                clock.left(self._stop_grace)
+                session.interrupt()
+            frame = session.connection.receive(min(TICK, max(left, 0.0)))
             if frame is None:
                 continue
             if frame.get("do") == "done" and frame.get("id") == self._orders:
                 return frame  # another one is forged, or is late because a forged one came before it
             if frame.get("do") == "call":
-                clock.pause()
-                self._pool.submit(self._answer, process, clock, frame)
+                self._call(session.connection, clock, frame.get("id"), frame.get("prompt"))
 
-    def _answer(self, process: _Worker, clock: _Clock, call: dict[str, Any]) -> None:
-        reply: dict[str, Any] = {"do": "reply", "id": call.get("id")}
+    def _call(self, connection: Connection, clock: _Clock, number: object, prompt: object) -> None:
+        if not isinstance(number, int) or not isinstance(prompt, str):
+            raise WorkerDied("The cell broke the session's connection.")
+        if self._sub_calls_left <= 0:
+            if "sub_calls" not in self._hit:
+                self._hit.append("sub_calls")
+            return connection.send({"do": "reply", "id": number, "error": self._told("sub_calls")})
+        self._sub_calls_left -= 1
+        self._pending += len(prompt)
+        if self._pending > limits.MAX_PENDING:
+            raise WorkerDied("The cell asked the sub model for too much at once.", limit="sub_calls")
+        clock.pause()
+        self._pool.submit(self._answer, connection, clock, number, prompt)
+        return None
+
+    def _answer(self, connection: Connection, clock: _Clock, number: int, prompt: str) -> None:
+        reply: dict[str, Any] = {"do": "reply", "id": number}
         try:
-            reply["text"] = self._query(str(call.get("prompt")))
+            reply["text"] = self._query(prompt)
         except RLMError as error:
             reply["error"] = str(error)
         except BaseException as error:  # a user's client may raise anything; only the model can hear it here
             reply["error"] = f"{type(error).__name__}: {error}"
         finally:
-            with suppress(_WorkerDied):  # nobody waits for it any more
-                process.send(reply)
+            self._pending -= len(prompt)
             clock.resume()
+            with suppress(WorkerDied):  # nobody waits for it any more
+                connection.send(reply)
+
+    def _told(self, limit: str) -> str:
+        number = {
+            "time": self.cell_timeout,
+            "memory": self._memory,
+            "output": self._output_limit,
+            "frame": limits.MAX_FRAME,
+            "sub_calls": self._max_sub_calls,
+            "threads": limits.THREADS,
+        }[limit]
+        return limits.told(limit, number)
+
+    def _execution(self, done: dict[str, Any], code: str, seconds: float) -> Execution:
+        """Takes from the worker's words only text, and an answer that is plain data."""
+
+        def text(key: str) -> str | None:
+            return str(done[key])[: limits.MAX_ANSWER] if done.get(key) is not None else None
+
+        error, final = text("error"), done.get("final")
+        if done.get("stopped") and error is None:
+            self._hit.append("time")
+            error = f"TimeoutError: the cell was stopped after {self.cell_timeout:g} s; "
+            error += "variables set until then are kept"
+        claimed = done.get("limits")
+        for limit in claimed if isinstance(claimed, list) else ():
+            if limit in ("memory", "output", "threads") and limit not in self._hit:
+                self._hit.append(limit)
+        return Execution(
+            code,
+            stdout=text("stdout") or "",
+            value=text("value"),
+            error=error,
+            final=Answer(str(final.get("text")), final.get("value")) if isinstance(final, dict) else None,
+            seconds=seconds,
+            limits=tuple(map(self._told, self._hit)),
+        )
+
+
+def check(kind: str, policy: str) -> None:
+    """Raises ConfigurationError where there is no such kind of sandbox, or no such policy."""
+    for name, given, known in (("sandbox", kind, KINDS), ("policy", policy, POLICIES)):
+        if given not in known:
+            raise ConfigurationError(f"{name} must be one of {', '.join(known)}, not {given!r}.")
+
+
+_BROKEN = "The cell broke the session's own Python, say by replacing built-in functions."
+
+
+def _layers(policy: Policy, without: Collection[str]) -> frozenset[str]:
+    from rlm.sandbox.confine import LAYERS
+
+    if unknown := set(without) - set(LAYERS):
+        raise ConfigurationError(f"There is no layer {', '.join(unknown)}; there are {', '.join(LAYERS)}.")
+    return frozenset(LAYERS) if policy == "off" else frozenset(without)
 
 
 class _Clock:
-    """Counts a cell's own time: it stands still while any sub call is under way."""
+    """Counts a cell's own time. While a sub call is under way, that is the processor's time alone."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, cpu_seconds: Callable[[], float]) -> None:
+        self.seconds = seconds
+        self._cpu_seconds = cpu_seconds
         self._lock = threading.Lock()
         self._left = seconds
         self._since = time.monotonic()
+        self._used = 0.0
         self._waiting = 0
 
     def left(self, more: float | None = None) -> float:
@@ -204,6 +335,7 @@ class _Clock:
         with self._lock:
             self._count()
             self._waiting += 1
+            self._used = self._cpu_seconds()
 
     def resume(self) -> None:
         with self._lock:
@@ -211,146 +343,6 @@ class _Clock:
             self._waiting -= 1
 
     def _count(self) -> None:
-        now = time.monotonic()
-        self._left -= 0 if self._waiting else now - self._since
-        self._since = now
-
-
-class _Worker:
-    """One worker process and the frames to and from it."""
-
-    def __init__(self) -> None:
-        self._socket, theirs = socket.socketpair()
-        command = [sys.executable, "-I", "-S", worker.__file__, str(theirs.fileno())]
-        try:
-            with theirs:
-                self._process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    cwd=os.sep,
-                    env={},
-                    pass_fds=[theirs.fileno()],
-                    start_new_session=True,
-                )
-        except OSError:
-            self._socket.close()
-            raise
-        self._sending = threading.Lock()
-        self._received = bytearray()
-        self._poll = select.poll()  # select() cannot watch a descriptor above 1,023
-        self._poll.register(self._socket, select.POLLIN)
-
-    def load(self, context: Any, output_limit: int, cancel: Cancel) -> dict[str, Any]:
-        """Hands the context over and returns what the worker says of it."""
-        kind, pieces = context_pieces(context)
-        self.send({"do": "start", "paths": _packages(), "output_limit": output_limit, "context": kind})
-        if kind != "none":
-            for piece in pieces:
-                cancel.check()
-                self._send_bytes(piece)
-            self._send_bytes(b"")
-        deadline = time.monotonic() + START_TIMEOUT
-        while time.monotonic() < deadline:
-            cancel.check()
-            frame = self.receive(_TICK)
-            if frame and frame.get("do") == "refused":
-                name = context if isinstance(context, Path) else "the context"
-                raise ContextError(f"Cannot use {name}: {frame.get('error')}.")
-            if frame:
-                return dict(frame.get("context") or {})
-        raise _WorkerDied(f"it was not ready after {START_TIMEOUT:g} s")
-
-    def send(self, frame: Mapping[str, Any]) -> None:
-        self._send_bytes(json.dumps(frame).encode("ascii"))
-
-    def _send_bytes(self, data: bytes) -> None:
-        try:
-            with self._sending:
-                self._socket.sendall(worker.HEADER.pack(len(data)))
-                if data:  # to send nothing to a process that has just ended is an error too
-                    self._socket.sendall(data)
-        except OSError as error:
-            raise _WorkerDied(self._how_it_ended()) from error
-
-    def receive(self, seconds: float) -> dict[str, Any] | None:
-        """Returns the next frame, or None if none came in time."""
-        frame = self._take_frame()
-        if frame is None and self._poll.poll(seconds * 1000):
-            try:
-                data = self._socket.recv(2**20)
-            except OSError:
-                data = b""
-            if not data:
-                raise _WorkerDied(self._how_it_ended())
-            self._received += data
-            frame = self._take_frame()
-        return frame
-
-    def _take_frame(self) -> dict[str, Any] | None:
-        head = worker.HEADER.size
-        if len(self._received) < head:
-            return None
-        (size,) = worker.HEADER.unpack_from(self._received)
-        if size > worker.MAX_FRAME:
-            raise _WorkerDied(f"The cell sent a message of {size:,} bytes, which is over the limit.")
-        if len(self._received) < head + size:
-            return None
-        data = bytes(self._received[head : head + size])
-        del self._received[: head + size]
-        try:
-            frame = json.loads(data)
-        except (ValueError, RecursionError):
-            frame = None
-        if not isinstance(frame, dict):
-            raise _WorkerDied("The cell broke the session's connection.")
-        return frame
-
-    def interrupt(self) -> None:
-        self._process.send_signal(signal.SIGINT)
-
-    def _how_it_ended(self) -> str:
-        try:
-            code = self._process.wait(STOP_GRACE)
-        except subprocess.TimeoutExpired:
-            return "The cell closed the session's connection."
-        if code < 0:
-            return f"The cell crashed the Python process ({_signal_name(-code)})."
-        return f"The cell ended the Python process (exit code {code})."
-
-    def kill(self) -> None:
-        """Ends the process and all that it started in its session."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        self._socket.close()
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # a real-time signal has no name
-        return f"signal {number}"
-
-
-def _packages() -> list[str]:
-    """Where packages that are installed beside this one are found; the worker starts without them."""
-    return list(dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib")))
-
-
-def _execution(done: dict[str, Any], code: str, seconds: float, timeout: float) -> Execution:
-    def text(key: str) -> str | None:
-        return str(done[key]) if done.get(key) is not None else None
-
-    error, final = text("error"), done.get("final")
-    if done.get("stopped"):
-        error = f"TimeoutError: the cell was stopped after {timeout:g} s; variables set until then are kept"
-    return Execution(
-        code,
-        stdout=text("stdout") or "",
-        value=text("value"),
-        error=error,
-        final=Answer(str(final.get("text")), final.get("value")) if isinstance(final, dict) else None,
-        seconds=seconds,
-    )
+        now, used = time.monotonic(), self._cpu_seconds() if self._waiting else 0.0
+        self._left -= max(used - self._used, 0.0) if self._waiting else now - self._since
+        self._since, self._used = now, used

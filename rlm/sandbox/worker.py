@@ -1,557 +1,112 @@
-"""The REPL's own process: runs cells and answers over one socket. Standard library only, nothing of rlm.
+"""The REPL's own process: gives up its rights, puts itself right after a cell, leaves snapshots of itself.
 
-The host starts this file with a clean interpreter and never trusts what it sends.
-
-Frames, both ways: 4 bytes of length (big-endian), then that many bytes of JSON (ASCII).
-    host → worker   {"do": "start", "paths": […], "output_limit": n, "context": "none" | "text" | "marshal"}
-                    then, unless "none", the context's bytes in frames of their own, up to an empty one
-                    {"do": "execute", "id": n, "name": "<cell 1>", "code": …}
-                    {"do": "resolve", "id": n, "text": …, "variable": bool}
-                    {"do": "reply", "id": n, "text": … | "error": …}
-    worker → host   {"do": "ready", "context": {…}} | {"do": "refused", "error": …}
-                    {"do": "call", "id": n, "prompt": …}
-                    {"do": "done", "id": n, "stdout": …, "value": …, "error": …, "stopped": bool,
-                     "final": {"text": …, "value": …}}; what is not there is None
+Standard library only. The host never trusts what it sends.
 """
 
 from __future__ import annotations
 
-import ast
 import builtins
-import codecs
-import importlib
-import io
-import itertools
-import json
-import linecache
-import marshal
+import gc
 import os
-import re
 import signal
 import socket
-import struct
 import sys
 import threading
-import traceback
-import types
-from collections.abc import Callable, Iterator
+import time
 from typing import Any
 
-HEADER = struct.Struct(">I")
-MAX_FRAME = 64 * 2**20
-# bytes of one frame
-MAX_PROMPT = 8 * 2**20
-# characters of one sub prompt; JSON may take six bytes for each
-MAX_ANSWER = 4 * 2**20
-# characters of a final answer
-AROUND = 120
-# characters that search() gives on either side of a match in a long line or item
-SHOWN_ITEMS = 10
-# of a list, dict or set with more than twice as many that is the last value of a cell
-STOP_WORDS = frozenset(
-    "about all and any are can context data did does find for from give has have how into its many much not "
-    "number of question tell text than that the their them there these this those was were what when where "
-    "which who whose why with you your".split()
-)
-# not worth a search
-READY_MODULES = frozenset(
-    "collections csv datetime functools io itertools json math operator random re statistics string".split()
-)
-# imported when a cell first names them: small models forget the import
+from rlm.sandbox import confine, limits
+from rlm.sandbox.channel import Channel
+from rlm.sandbox.repl import READY_MODULES, no_input
+from rlm.sandbox.server import Server, serve
+
+for _module in READY_MODULES:
+    __import__(_module)  # once, before the forks
 
 
-class CellStopped(BaseException):
-    """The cell's time ran out. No Exception, so that `except Exception` in a loop does not hold it up."""
+def main(connection: int, supervisor: socket.socket, ruleset: int | None, folders: list[str]) -> None:
+    """Runs a worker until the host is gone.
+
+    Args:
+        connection: descriptor of the connection to the host. Its first frame has what `Server` needs, and
+            packages: folders to import from; without: layers of confinement to leave out.
+        supervisor: takes the descriptor on which the kernel asks about forks and threads.
+        ruleset, folders: see `confine.confine`.
+    """
+    try:
+        worker = serve(Channel(socket.socket(fileno=connection)), Worker)
+        if worker:
+            worker.confine(supervisor, ruleset, folders)
+            worker.run()
+    except EOFError:
+        os._exit(0)
 
 
-class Finished(SystemExit):
-    """FINAL was called: the cell ends here, and a thread of it without a word."""
+class Worker(Server):
+    """The server of a process that runs nothing else."""
 
+    def __init__(self, channel: Channel, start: dict[str, Any]) -> None:
+        super().__init__(channel, start)
+        self.start = start
+        self.launcher = os.getppid()
+        self.repl.mend = self.mend
+        builtins.input = no_input
+        self.builtins, self.intact = vars(builtins), dict(vars(builtins))
+        self.recursion = sys.getrecursionlimit()
+        self.switching = sys.getswitchinterval()
+        for name in [name for name in sys.modules if name.partition(".")[0] in ("rlm", "__main__")]:
+            del sys.modules[name]  # the model's own modules of these names are others
+        sys.modules["__main__"] = self.repl.module
+        sys.path += start["packages"]
+        self.mend()
 
-class LLMQueryError(RuntimeError):
-    """A sub call failed; the text says why."""
+    def confine(self, supervisor: socket.socket, ruleset: int | None, folders: list[str]) -> None:
+        """Gives up this process's rights and tells the host what is left of them."""
+        start = self.start
+        missing, listener = confine.confine(start["memory"], ruleset, folders, start["without"])
+        if listener is not None:
+            socket.send_fds(supervisor, [b"."], [listener])
+            os.close(listener)
+        supervisor.close()
+        if ruleset is not None:
+            os.close(ruleset)
+        held = confine.probe(self.launcher)
+        self.channel.send({"do": "ready", "context": self.shape, "missing": missing, "held": held})
 
+    def mend(self) -> None:
+        """Puts back what a cell may have changed of the interpreter for the cells after it."""
+        self.builtins.update(self.intact)
+        sys.stdout = sys.stderr = self.repl.output
+        signal.signal(signal.SIGINT, self.repl.stop)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for hook in (sys.settrace, sys.setprofile, threading.settrace, threading.setprofile):
+            hook(None)
+        gc.enable()
+        sys.setrecursionlimit(self.recursion)
+        sys.setswitchinterval(self.switching)
 
-class FailedQuery:
-    """Stands in a batch's results where a sub call failed; it is false, and no string."""
-
-    def __init__(self, error: str) -> None:
-        self.error = error
-
-    def __bool__(self) -> bool:
-        return False
-
-    def __repr__(self) -> str:
-        return f"<llm_query failed: {self.error}>"
-
-
-def clip(text: str, limit: int) -> str:
-    """Keeps head and tail of a text that is longer than `limit` characters and says how much is left out."""
-    if len(text) <= limit:
-        return text
-    head, tail = limit * 2 // 3, limit - limit * 2 // 3
-    return f"{text[:head]}\n… [{len(text) - head - tail:,} characters left out] …\n{text[len(text) - tail :]}"
-
-
-class Output(io.TextIOBase):
-    """Takes what a cell prints; keeps head and tail where that is more than the limit."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.clear()
-
-    def clear(self) -> None:
-        self.head, self.tail, self.dropped = "", "", 0
-
-    def writable(self) -> bool:
+    def snapshot(self, spare: int) -> bool:
+        try:
+            copy = os.fork()
+        except Exception:  # refused, or a warning that a cell has made an error: it works without
+            copy = -1
+        if copy:
+            os.close(spare)
+            return False
+        self.channel.connection.close()
+        connection = socket.socket(fileno=spare)
+        if not connection.recv(1):
+            os._exit(0)  # the cell went well, or the host is gone
+        deadline = time.monotonic() + limits.ADOPTION
+        while os.getppid() != self.launcher:  # the worker is about to die
+            if time.monotonic() > deadline:
+                os._exit(0)
+            time.sleep(0.0002)
+        confine.die_with_parent()
+        if os.getppid() != self.launcher:
+            os._exit(0)
+        self.channel = Channel(connection)
+        self.repl.ask = self.channel.ask
+        self.channel.send({"do": "resumed", "process": os.getpid()})
         return True
-
-    def write(self, text: str) -> int:
-        if not isinstance(text, str):
-            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        room = self.limit * 2 // 3 - len(self.head)
-        self.head += text[:room] if room > 0 else ""
-        self.tail += text[max(room, 0) :]
-        keep = self.limit - self.limit * 2 // 3
-        if len(self.tail) > 2 * keep:
-            self.dropped += len(self.tail) - keep
-            self.tail = self.tail[-keep:]
-        return len(text)
-
-    def take(self) -> str:
-        keep = self.limit - self.limit * 2 // 3
-        dropped = self.dropped + max(len(self.tail) - keep, 0)
-        gap = f"\n… [{dropped:,} characters left out] …\n" if dropped else ""
-        text = self.head + gap + self.tail[-keep:]
-        self.clear()
-        return text
-
-
-class Channel:
-    """The socket to the host. Whichever thread waits for a frame reads, and leaves others theirs."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self.connection = connection
-        self.sending = threading.Lock()
-        self.changed = threading.Condition()
-        self.reading = False
-        self.replies: dict[int, dict[str, Any]] = {}
-        self.orders: list[dict[str, Any]] = []
-        self.ids = itertools.count(1)
-
-    def send(self, frame: dict[str, Any]) -> None:
-        data = json.dumps(frame).encode("ascii")
-        with self.sending:
-            self.connection.sendall(HEADER.pack(len(data)) + data)
-
-    def receive_bytes(self) -> bytearray:
-        (size,) = HEADER.unpack(self._exactly(HEADER.size))
-        return self._exactly(size)
-
-    def _exactly(self, size: int) -> bytearray:
-        data = bytearray(size)
-        view = memoryview(data)
-        while view:
-            count = self.connection.recv_into(view)
-            if not count:
-                os._exit(0)  # the host is gone
-            view = view[count:]
-        return data
-
-    def next_order(self) -> dict[str, Any]:
-        """Waits for the host's next order."""
-        self._receive_until(lambda: bool(self.orders))
-        return self.orders.pop(0)
-
-    def ask(self, prompts: list[str]) -> list[dict[str, Any]]:
-        """Sends the prompts all at once and returns their replies in order."""
-        ids = [next(self.ids) for _ in prompts]
-        for number, prompt in zip(ids, prompts, strict=True):
-            self.send({"do": "call", "id": number, "prompt": prompt})
-        self._receive_until(lambda: self.replies.keys() >= set(ids))
-        return [self.replies.pop(number) for number in ids]
-
-    def _receive_until(self, arrived: Callable[[], bool]) -> None:
-        with self.changed:
-            while not arrived():
-                if self.reading:
-                    self.changed.wait()
-                    continue
-                self.reading = True
-                self.changed.release()
-                try:
-                    frame = json.loads(self.receive_bytes())
-                finally:
-                    self.changed.acquire()
-                    self.reading = False
-                    self.changed.notify_all()
-                if frame["do"] == "reply":
-                    self.replies[frame["id"]] = frame
-                else:
-                    self.orders.append(frame)
-
-
-class Repl:
-    """The namespace that the model sees, and the running of cells in it."""
-
-    def __init__(self, channel: Channel, context: Any, output_limit: int) -> None:
-        self.channel = channel
-        self.output = Output(output_limit)
-        self.output_limit = output_limit
-        self.final: dict[str, Any] | None = None
-        self.running = self.asking = self.stop_asked = False
-        module = types.ModuleType("__main__")
-        sys.modules["__main__"] = module
-        self.names = module.__dict__
-        self.given: dict[str, Any] = {
-            "__builtins__": builtins,
-            "llm_query": self.llm_query,
-            "llm_query_batched": self.llm_query_batched,
-            "search": self.search,
-            "FINAL": self.FINAL,
-            "FINAL_VAR": self.FINAL_VAR,
-        }
-        self.names.update(self.given, context=context, answer={"content": "", "ready": False})
-        sys.stdout = sys.stderr = self.output
-        builtins.input = _no_input
-        signal.signal(signal.SIGINT, self._stop_cell)
-
-    # What the model calls
-
-    def llm_query(self, prompt: str, *pieces: str) -> str:
-        """Asks the sub model; further arguments are appended to the prompt."""
-        reply = self._ask(["\n\n".join(_texts("llm_query", [prompt, *pieces]))])[0]
-        if "error" in reply:
-            raise LLMQueryError(reply["error"])
-        return str(reply["text"])
-
-    def llm_query_batched(self, prompts: list[str]) -> list[str | FailedQuery]:
-        """Asks the sub model all the prompts at once; results come in order."""
-        if isinstance(prompts, str):
-            raise TypeError("llm_query_batched takes a list of prompts, not one str: use llm_query(prompt)")
-        replies = self._ask(_texts("llm_query_batched", prompts))
-        failed = [index for index, reply in enumerate(replies) if "error" in reply]
-        if failed:
-            message = f"{len(failed)} of {len(replies)} sub calls failed (index {_listed(failed)}): "
-            message += replies[failed[0]]["error"]
-            if len(failed) == len(replies):
-                raise LLMQueryError(message)
-            self.output.write(message + "\n")
-        return [FailedQuery(reply["error"]) if "error" in reply else reply["text"] for reply in replies]
-
-    def search(self, pattern: str, text: Any = None) -> list[str]:
-        """Lines of a str, items of a list or entries of a dict that match a regular expression.
-
-        Ignores case. Without `text` it searches the context. Of a long line or item it gives what is around
-        the match. Where nothing matches it says which lines have some of the pattern's words.
-        """
-        if isinstance(pattern, re.Pattern):
-            pattern = pattern.pattern
-        if not isinstance(pattern, str):
-            raise TypeError(f"search takes a pattern as a str, not {type(pattern).__name__}")
-        try:
-            regex = re.compile(pattern, re.IGNORECASE)
-        except re.error:
-            regex = re.compile(re.escape(pattern), re.IGNORECASE)
-        text = self.names.get("context") if text is None else text
-        found = list(_matches(regex, text))
-        if not found and (words := _words(pattern)):
-            some = re.compile("|".join(map(re.escape, words)), re.IGNORECASE)
-            lines = itertools.islice(_matches(some, text), 10_000)
-            near = sorted(lines, key=lambda line: -len(set(some.findall(line.lower()))))[:3]
-            advice = "\n  ".join(["Lines with some of its words:", *near]) if near else "Try other words."
-            self.output.write(f"search: nothing matches {pattern!r}. {advice}\n")
-        return found
-
-    def FINAL(self, value: Any = None) -> None:  # noqa: N802
-        """Ends the run with this answer."""
-        if isinstance(value, dict) and value.keys() == {"content", "ready"}:
-            value = value["content"]
-        if value is None or value is Ellipsis or (isinstance(value, str) and not value.strip()):
-            raise ValueError("FINAL needs the answer: FINAL(value)")
-        if isinstance(
-            value, (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type, Iterator)
-        ):
-            raise ValueError(f"FINAL needs a value, and this is a {type(value).__name__}")
-        self.final = _answer(value)
-        raise Finished
-
-    def FINAL_VAR(self, name: Any) -> None:  # noqa: N802
-        """Ends the run with the value of a variable, given by its name."""
-        if isinstance(name, str) and name in self.names:
-            name = self.names[name]
-        elif isinstance(name, str) and name.isidentifier():
-            raise NameError(f"FINAL_VAR: there is no variable {name!r}. Your variables: {self._variables()}")
-        self.FINAL(name)
-
-    def _ask(self, prompts: list[str]) -> list[dict[str, Any]]:
-        main = threading.current_thread() is threading.main_thread()
-        self.asking = self.asking or main
-        try:
-            return self.channel.ask(prompts)
-        finally:
-            if main:
-                self.asking = False
-                if self.stop_asked:  # a frame must not be cut in two, so the stop had to wait
-                    self.stop_asked = False
-                    raise CellStopped
-
-    # What the host asks for
-
-    def execute(self, name: str, code: str) -> dict[str, Any]:
-        """Runs one cell; what went wrong in it is part of the result."""
-        done: dict[str, Any] = {}
-        sys.stdout = sys.stderr = self.output
-        self.final = None
-        self.stop_asked = False
-        try:
-            self.running = True
-            try:
-                done["value"] = self._run(name, code)
-                self._read_answer()
-            except (Finished, CellStopped):
-                raise
-            except SystemExit:
-                done["error"] = "SystemExit: this ends no session; call FINAL(answer) when you are done"
-            except BaseException as error:  # whatever the model's code raises is data
-                done["error"] = _explain(error)
-            self.running = False
-        except Finished:
-            self.running = False
-        except CellStopped:
-            self.running = False
-            done["stopped"] = True
-        return done | {"final": self.final, "stdout": self.output.take()}
-
-    def resolve(self, text: str, variable: bool) -> dict[str, Any]:
-        """Gives the value that a FINAL(…) in the reply's text names, if it names one.
-
-        Prose may look like Python: an expression counts only if it names a variable of the model's own.
-        """
-        own = {name for name in self.names if name not in self.given and not name.startswith("__")}
-        if isinstance(self.names.get(text), (types.ModuleType, types.FunctionType, type)):
-            own.discard(text)  # a word such as "math" or "count" is an answer, the module or function is none
-        text = text if not variable or text in self.names else text.strip("\"'")
-        try:
-            names = {n.id for n in ast.walk(ast.parse(text, mode="eval")) if isinstance(n, ast.Name)}
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            names = set()
-        if names & own:
-            return self.execute("<final>", f"FINAL({text})")
-        error = f"there is no variable {text!r}. Your variables: {self._variables()}" if variable else None
-        return {"error": error}
-
-    def _read_answer(self) -> None:
-        """Takes the `answer` dict as final once it is marked ready, as models trained elsewhere do."""
-        answer = self.names.get("answer")
-        if isinstance(answer, dict) and answer.get("ready"):
-            answer["ready"] = False
-            self.FINAL(answer.get("content"))
-
-    def _run(self, name: str, code: str) -> str | None:
-        linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
-        tree = ast.parse(code, name)
-        for node in ast.walk(tree):
-            self._prepare(node)
-        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-        exec(compile(tree, name, "exec"), self.names)
-        if last is None:
-            return None
-        value = eval(compile(ast.Expression(last.value), name, "eval"), self.names)  # type: ignore[attr-defined]
-        return None if value is None else show(value, self.output_limit)
-
-    def _prepare(self, node: ast.AST) -> None:
-        """Mends or refuses what small models often write, before any of the cell has run."""
-        if isinstance(node, ast.Name) and node.id in READY_MODULES and node.id not in self.names:
-            self.names[node.id] = importlib.import_module(node.id)
-        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
-            return
-        if node.func.id == "FINAL_VAR" and any(isinstance(argument, ast.Name) for argument in node.args):
-            node.func.id = "FINAL"  # the variable itself, not its name
-        if self.names.get("context") is not None and node.func.id in ("llm_query", "llm_query_batched"):
-            _refuse_without_data(node)
-
-    def _variables(self) -> str:
-        hidden = self.given.keys() | {"answer"}
-        return ", ".join(
-            name
-            for name, value in self.names.items()
-            if name not in hidden and not name.startswith("_") and not isinstance(value, types.ModuleType)
-        )
-
-    def _stop_cell(self, _signal: int, _frame: object) -> None:
-        if self.asking:
-            self.stop_asked = True
-        elif self.running:
-            raise CellStopped
-
-
-def _refuse_without_data(call: ast.Call) -> None:
-    """Stops a sub call of nothing but literal text: the sub model would answer from imagination."""
-    prompts = [item for arg in call.args for item in (arg.elts if isinstance(arg, ast.List) else [arg])]
-    if not prompts or not all(isinstance(p, ast.Constant) and isinstance(p.value, str) for p in prompts):
-        return
-    words = [word for prompt in prompts for word in _words(str(getattr(prompt, "value", "")))]
-    look = f'search("{"|".join(words[:8])}")' if words else "context[:500]"
-    raise LLMQueryError(
-        "llm_query sees only its prompt, and this one has none of the data. "
-        f"Look at the data first:\nprint({look})"
-    )
-
-
-def _no_input(_prompt: object = "") -> str:
-    raise RuntimeError("input() is not available here: nobody is there to answer")
-
-
-def _texts(name: str, prompts: Any) -> list[str]:
-    texts: list[str] = list(prompts)
-    for prompt in texts:
-        if not isinstance(prompt, str):
-            raise TypeError(
-                f"{name} takes str, not {type(prompt).__name__}: make it a str first, say with str(…)"
-            )
-        if len(prompt) > MAX_PROMPT:
-            raise ValueError(f"a prompt of {len(prompt):,} characters is too long for any model: split it")
-    return texts
-
-
-def _matches(regex: re.Pattern[str], text: Any) -> Iterator[str]:
-    if isinstance(text, str):
-        end = -1  # of the last line given
-        for match in regex.finditer(text):
-            if match.start() > end:
-                start = text.rfind("\n", 0, match.start()) + 1
-                end = (text.find("\n", match.end()) + 1 or len(text) + 1) - 1
-                yield text[max(start, match.start() - AROUND) : min(end, match.end() + AROUND)]
-        return
-    if not isinstance(text, (dict, list, tuple, set, frozenset)):
-        raise TypeError(f"search looks through a str, list or dict, not {type(text).__name__}")
-    for key, item in text.items() if isinstance(text, dict) else enumerate(text):
-        entry = item if isinstance(item, str) else repr(item)
-        found = regex.search(entry)
-        if found:
-            yield f"[{key!r}] {entry[max(0, found.start() - AROUND) : found.end() + AROUND]}"
-
-
-def _words(text: str) -> list[str]:
-    """The words that a search for this text could look for."""
-    words = re.findall(r"[^\W_]{3,}", re.sub(r"\\.", " ", text.lower()))
-    return list(dict.fromkeys(word for word in words if word not in STOP_WORDS))[:8]
-
-
-def _listed(numbers: list[int]) -> str:
-    shown = ", ".join(map(str, numbers[:10]))
-    return shown if len(numbers) <= 10 else f"{shown}, …"
-
-
-def show(value: Any, limit: int) -> str:
-    """Text of a value as a notebook shows it, with long ones cut in public."""
-    if isinstance(value, str):
-        return repr(value) if len(value) <= limit else clip(value, limit)
-    if type(value) in (list, tuple, set, frozenset, dict) and len(value) > 2 * SHOWN_ITEMS:
-        items = itertools.islice(value.items() if isinstance(value, dict) else value, SHOWN_ITEMS)
-        some = dict(items) if isinstance(value, dict) else list(items)
-        size = f"{type(value).__name__} of {len(value):,} items, the first {SHOWN_ITEMS}:"
-        return f"{size}\n{clip(repr(some), limit)}"
-    return clip(repr(value), limit)
-
-
-def _answer(value: Any) -> dict[str, Any]:
-    text = clip(value if isinstance(value, str) else str(value), MAX_ANSWER)
-    try:
-        safe = len(json.dumps(value, allow_nan=False)) <= MAX_ANSWER
-    except (TypeError, ValueError, RecursionError):
-        safe = False
-    return {"text": text, "value": value if safe else text}
-
-
-def _explain(error: BaseException) -> str:
-    """A traceback of the cells' own lines; the worker's frames say nothing to the model."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith("<cell")]
-    lines = ["Traceback (most recent call last):\n"] if frames else []
-    for frame in frames if len(frames) <= 6 else [*frames[:3], *frames[-3:]]:
-        lines.append(f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n    {frame.line}\n')
-    try:
-        lines += traceback.format_exception_only(type(error), error)
-    except Exception as unprintable:  # an exception's own __str__ may raise anything
-        lines.append(f"{type(error).__name__}: <its text cannot be shown: {type(unprintable).__name__}>")
-    return clip("".join(lines).strip(), 4000)
-
-
-def describe(context: Any) -> dict[str, Any]:
-    """What the root model is told of the context before it has run anything."""
-    shape: dict[str, Any] = {"type": type(context).__name__}
-    if isinstance(context, str):
-        shape |= {
-            "length": len(context),
-            "lines": context.count("\n") + bool(context and context[-1] != "\n"),
-        }
-        shape |= {"head": context[:1000], "tail": context[-500:]}
-    elif isinstance(context, (list, tuple, set, frozenset)):
-        shape |= {"length": len(context), "items": _types(context)}
-        shape["head"] = [clip(show(item, 300), 300) for item in itertools.islice(context, 3)]
-    elif isinstance(context, dict):
-        shape |= {"length": len(context), "items": _types(context.values())}
-        shape["keys"] = [clip(repr(key), 80) for key in itertools.islice(context, 20)]
-        shape["head"] = [clip(show(item, 300), 300) for item in itertools.islice(context.values(), 2)]
-    return shape
-
-
-def _types(values: Any) -> list[str]:
-    return sorted({type(value).__name__ for value in itertools.islice(values, 100_000)})[:5]
-
-
-def read_context(kind: str, pieces: Iterator[bytearray]) -> Any:
-    """Receives the context; raises ValueError if it is not text."""
-    if kind == "none":
-        return None
-    if kind == "marshal":
-        return marshal.loads(b"".join(pieces))
-    decode = codecs.getincrementaldecoder("utf-8")("surrogatepass").decode
-    text = ""
-    for piece in pieces:
-        text += decode(piece)  # grows in place: CPython needs no second copy as long as nothing else holds it
-    text += decode(b"", final=True)
-    return text.removeprefix("\ufeff")
-
-
-def serve(channel: Channel) -> None:
-    start = channel.next_order()
-    sys.path += start["paths"]
-    pieces = iter(channel.receive_bytes, bytearray())
-    try:
-        context = read_context(start["context"], pieces)
-    except UnicodeDecodeError as error:
-        for _ in pieces:  # the host is still sending
-            pass
-        byte = error.object[error.start]
-        channel.send({"do": "refused", "error": f"it is not UTF-8 text (byte {byte:#04x}: {error.reason})"})
-        return
-    repl = Repl(channel, context, start["output_limit"])
-    try:
-        shape = describe(context)
-    except Exception:  # a value that has no text, such as a number of too many digits, still is a context
-        shape = {"type": type(context).__name__}
-    channel.send({"do": "ready", "context": shape})
-    del context
-    while True:
-        order = channel.next_order()
-        if order["do"] == "execute":
-            done = repl.execute(order["name"], order["code"])
-        else:
-            done = repl.resolve(order["text"], order["variable"])
-        channel.send(done | {"do": "done", "id": order["id"]})
-
-
-def die_with_parent() -> None:
-    """Asks Linux to kill this process when the host dies; elsewhere only a worker that listens notices."""
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
-
-if __name__ == "__main__":
-    die_with_parent()
-    keep = sys.modules["__main__"]  # its place is taken by the model's module
-    serve(Channel(socket.socket(fileno=int(sys.argv[1]))))

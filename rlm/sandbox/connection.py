@@ -1,0 +1,107 @@
+"""Frames between the host and one process of a session. Believes nothing that it reads."""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from rlm.sandbox import limits
+from rlm.sandbox.protocol import HEADER
+
+
+class WorkerDied(Exception):
+    """The process ended or broke the protocol; the text says how, for the model to read.
+
+    limit: of `limits.told`, where one was hit.
+    """
+
+    def __init__(self, text: str, *, limit: str = "") -> None:
+        super().__init__(text)
+        self.limit = limit
+
+
+class Connection:
+    """Frames over one socket. A process that takes over gets another one, so that nothing is mixed up."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._socket = end
+        self._sending = threading.Lock()
+        self._received = bytearray()
+        self._poll = select.poll()  # select() cannot watch a descriptor above 1,023
+        self._poll.register(self._socket, select.POLLIN)
+
+    def send(self, frame: Mapping[str, Any], descriptor: int | None = None) -> None:
+        """Sends a frame, with a descriptor if there is one.
+
+        Raises:
+            WorkerDied: nobody is there.
+        """
+        data = json.dumps(frame).encode("ascii")
+        with self._sending, _death():
+            if descriptor is None:
+                self._socket.sendall(HEADER.pack(len(data)) + data)
+            else:
+                socket.send_fds(self._socket, [HEADER.pack(len(data))], [descriptor])
+                self._socket.sendall(data)
+
+    def send_bytes(self, data: bytes | memoryview, *, framed: bool) -> None:
+        with self._sending, _death():
+            if framed:
+                self._socket.sendall(HEADER.pack(len(data)))
+            if data:  # to send nothing to a process that has just ended is an error too
+                self._socket.sendall(data)
+
+    def receive(self, seconds: float) -> dict[str, Any] | None:
+        """Returns the next frame, or None if none came in time.
+
+        Raises:
+            WorkerDied: the connection ended, or what came is no frame.
+        """
+        frame = self._take_frame()
+        if frame is None and self._poll.poll(seconds * 1000):
+            try:
+                data = self._socket.recv(2**20)
+            except OSError:
+                data = b""
+            if not data:
+                raise WorkerDied("")
+            self._received += data
+            frame = self._take_frame()
+        return frame
+
+    def _take_frame(self) -> dict[str, Any] | None:
+        if len(self._received) < HEADER.size:
+            return None
+        (size,) = HEADER.unpack_from(self._received)
+        if size > limits.MAX_FRAME:
+            text = f"The cell sent a message of {size:,} bytes; the limit is {limits.MAX_FRAME:,}."
+            raise WorkerDied(text, limit="frame")
+        if len(self._received) < HEADER.size + size:
+            return None
+        data = bytes(self._received[HEADER.size : HEADER.size + size])
+        del self._received[: HEADER.size + size]
+        frame = None
+        if sum(map(data.count, (b",", b"[", b"{"))) <= limits.MAX_ITEMS:
+            with suppress(ValueError, RecursionError):
+                frame = json.loads(data)
+        if not isinstance(frame, dict):
+            raise WorkerDied("The cell broke the session's connection.")
+        return frame
+
+    def close(self) -> None:
+        with suppress(OSError):  # wakes a thread that is sending
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+@contextmanager
+def _death() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise WorkerDied("") from error

@@ -1,0 +1,101 @@
+"""The context arrives in the worker: bytes become one str, in place. Standard library only."""
+
+from __future__ import annotations
+
+import codecs
+import ctypes
+import io
+import marshal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from rlm.sandbox.channel import Channel
+
+PIECE = 2**20
+# bytes that are taken at once
+
+_new = ctypes.pythonapi.PyUnicode_New
+_new.restype, _new.argtypes = ctypes.py_object, [ctypes.c_ssize_t, ctypes.c_uint32]
+_address = ctypes.pythonapi.PyUnicode_AsUTF8AndSize
+_address.restype, _address.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_void_p]
+
+
+def receive(kind: str, size: int | None, path: str, channel: Channel) -> Any:
+    """Takes the context.
+
+    Args:
+        kind: "none"; "path": a UTF-8 file; "text": UTF-8 bytes over the channel; "marshal": any plain value.
+        size: of text that is ASCII, its length; else None.
+
+    Raises:
+        UnicodeDecodeError: it is not UTF-8 text.
+        OSError: the file cannot be read.
+    """
+    if kind == "none":
+        return None
+    if kind == "path":
+        with Path(path).open("rb", buffering=0) as file:
+            return read(file)
+    if size is not None:
+        return _filled(size, channel.fill)
+    pieces = _pieces(channel)
+    if kind == "marshal":
+        return marshal.loads(b"".join(pieces))
+    try:
+        return decode("", pieces)
+    except UnicodeDecodeError:
+        for _ in pieces:  # the host is still sending
+            pass
+        raise
+
+
+def read(file: io.FileIO) -> str:
+    """The text of a file: filled in place as long as it is ASCII, which most of most texts is."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    text, view = _blank(size)
+    at = 0
+    while count := file.readinto(view[at : at + PIECE]):
+        if not bytes(view[at : at + count]).isascii():
+            begin = text[:at]
+            rest = iter(lambda: file.read(PIECE), b"")
+            file.seek(at)
+            del text, view
+            return decode(begin, rest)
+        at += count
+    return text if at == size else text[:at]
+
+
+def decode(text: str, pieces: Iterator[bytes | bytearray]) -> str:
+    """Appends UTF-8 pieces to a text, which grows in place as long as nothing else holds it."""
+    step = codecs.getincrementaldecoder("utf-8")("surrogatepass").decode
+    for piece in pieces:
+        text += step(piece)
+    text += step(b"", final=True)
+    return text.removeprefix("\ufeff")
+
+
+def _filled(size: int, fill: Callable[[memoryview], None]) -> str:
+    text, view = _blank(size)
+    fill(view)
+    return text
+
+
+def _blank(size: int) -> tuple[str, memoryview]:
+    """A str of `size` ASCII characters and the memory of its characters, to be filled before anyone looks.
+
+    For such a str the C API gives its own memory as its UTF-8 form (PyUnicode_AsUTF8AndSize).
+    """
+    if not size:
+        return "", memoryview(b"")
+    text = _new(size, 127)
+    memory = (ctypes.c_char * size).from_address(_address(text, None))
+    return text, memoryview(memory).cast("B")
+
+
+def _pieces(channel: Channel) -> Iterator[bytearray]:
+    while size := channel.size_of_next()[0]:
+        piece = bytearray(size)
+        channel.fill(memoryview(piece))
+        yield piece

@@ -1,0 +1,151 @@
+"""The host's end of the launcher: one for all sessions of this process, started when first needed."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import site
+import socket
+import subprocess
+import sys
+import sysconfig
+import threading
+from pathlib import Path
+
+from rlm.errors import SandboxError
+from rlm.sandbox.protocol import ANSWER, GONE, REQUEST, Do
+
+_BOOT = """
+import sys, types
+for name, folder in (("rlm", sys.argv[1]), ("rlm.sandbox", sys.argv[1] + "/sandbox")):
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [folder]
+from rlm.sandbox import launcher
+launcher.main(int(sys.argv[2]), sys.argv[3:])
+"""
+# the package's own __init__ would load what a worker does not need
+_ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=2"}
+# large blocks in huge pages: a context of 200 MB arrives in half the time, and a snapshot copies fewer
+# tables; few arenas: each reserves 64 MB of the address space that a REPL may use
+
+
+class Launcher:
+    """A launcher process; a session is a number that `spawn` returned."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._control, theirs = socket.socketpair()
+        package = Path(__file__).parents[1]
+        command = [sys.executable, "-I", "-S", "-c", _BOOT, str(package), str(theirs.fileno()), *readable()]
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    cwd=os.sep,
+                    env=_ENVIRONMENT,
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,
+                )
+        except OSError as error:
+            self._control.close()
+            raise SandboxError(
+                f"The REPL process did not start: cannot run {sys.executable}: {error}"
+            ) from error
+
+    def spawn(self, connection: socket.socket) -> int:
+        """Forks a worker that speaks over this connection."""
+        with self._lock:
+            socket.send_fds(self._control, [REQUEST.pack(Do.SPAWN, 0, 0)], [connection.fileno()])
+            session = self._answer()
+        if session < 0:
+            raise OSError("the machine gives no more processes")
+        return session
+
+    def tell(self, do: Do, session: int, argument: int = 0) -> None:
+        """Asks for what has no answer; where the launcher is gone, so are all its sessions."""
+        with self._lock:
+            try:
+                self._control.sendall(REQUEST.pack(do, session, argument))
+            except OSError:
+                return
+
+    def ask(self, do: Do, session: int, argument: int = 0) -> int:
+        """Asks for what has an answer; GONE where the launcher has ended."""
+        with self._lock:
+            try:
+                self._control.sendall(REQUEST.pack(do, session, argument))
+                return self._answer()
+            except OSError:
+                return GONE
+
+    def _answer(self) -> int:
+        data = b""
+        while len(data) < ANSWER.size:
+            more = self._control.recv(ANSWER.size - len(data))
+            if not more:
+                raise ConnectionResetError("the process that starts REPLs has ended")
+            data += more
+        return int(ANSWER.unpack(data)[0])
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def disown(self) -> None:
+        """Leaves the process to another one that has it too."""
+        self._control.close()
+        self._process.returncode = 0  # or Popen would complain that it still runs
+
+    def end(self) -> None:
+        """Ends the launcher and all its sessions."""
+        self._control.close()
+        self._process.wait()
+
+
+def readable() -> list[str]:
+    """Folders of the standard library, and of the packages that are installed beside this one."""
+    python = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib")]
+    return list(dict.fromkeys([f"{sys.base_prefix}/lib", *python, *packages()]))
+
+
+def packages() -> list[str]:
+    """Where installed packages are found; a worker's interpreter starts without them."""
+    own = [sysconfig.get_path(name) for name in ("purelib", "platlib")]
+    users = [path for path in sys.path if path == site.getusersitepackages()]
+    return list(dict.fromkeys([*own, *users]))
+
+
+_shared: Launcher | None = None
+_starting = threading.Lock()
+
+
+def launcher() -> Launcher:
+    """The launcher of this process; a new one where it has ended."""
+    global _shared
+    with _starting:
+        if _shared is None or not _shared.alive():
+            if _shared:
+                _shared.end()
+            _shared = Launcher()
+        return _shared
+
+
+def _end() -> None:
+    if _shared:
+        _shared.end()
+
+
+def _forget() -> None:
+    """In a fork of the host: the launcher belongs to the parent."""
+    global _shared, _starting
+    _starting = threading.Lock()
+    if _shared:
+        _shared.disown()
+    _shared = None
+
+
+atexit.register(_end)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

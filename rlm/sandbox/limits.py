@@ -1,0 +1,49 @@
+"""The limits of a REPL, and the line that tells of one that was hit. Read by both processes."""
+
+from __future__ import annotations
+
+CELL_TIMEOUT = 60.0
+# seconds of a cell's own work; waiting for models is not counted
+STOP_GRACE = 2.0
+# seconds between asking a cell to stop and killing its process
+START_TIMEOUT = 30.0
+# seconds for the process to start, on top of the hand-over of the context
+CHECK_TIMEOUT = 2.0
+# seconds for the process to show, after a cell, that it still works
+ADOPTION = 5.0
+# seconds for a snapshot to take the place of a process that was ended
+MEMORY = 4 * 2**30
+# bytes of address space that the REPL may use beyond the context
+LEAST_MEMORY = 64 * 2**20
+# what Python itself needs to go on
+OUTPUT = 100_000
+# characters of a cell's output that are kept, head and tail
+SUB_CALLS = 10_000
+# sub calls of one session
+THREADS = 64
+# at once
+DESCRIPTORS = 256
+# open at once
+
+MAX_FRAME = 32 * 2**20
+# bytes of one frame
+MAX_ITEMS = 4_000_000
+# commas, brackets and braces of one frame: small JSON can become large objects
+MAX_PENDING = 256 * 2**20
+# bytes of prompts that wait for the sub model
+MAX_PROMPT = 4 * 2**20
+# characters of one sub prompt; JSON may take six bytes for each
+MAX_ANSWER = 4 * 2**20
+# characters of a final answer
+
+
+def told(limit: str, number: float) -> str:
+    """One line about a limit that a cell has hit."""
+    return {
+        "time": f"the cell ran for {number:g} s",
+        "memory": f"the REPL may use {number / 2**20:,.0f} MB beyond its context",
+        "output": f"of the output {number:,} characters are kept",
+        "frame": f"a message of the REPL may have {number:,} bytes",
+        "sub_calls": f"a session may make {number:,} sub calls",
+        "threads": f"the REPL may run {number:,} threads at once",
+    }[limit]

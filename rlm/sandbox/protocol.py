@@ -1,0 +1,48 @@
+"""What the processes say to each other: the host, the launcher and the workers. No behaviour.
+
+Host and worker exchange frames: HEADER (length, big-endian), then that many bytes of JSON (ASCII).
+    host → worker   {"do": "start", "context": …, …}, see `server`; then, where the context is "text" or
+                    "marshal", its bytes in frames of their own up to an empty one, or bare if size is given
+                    {"do": "execute", "id": n, "name": "<cell 1>", "code": …}
+                    {"do": "resolve", "id": n, "text": …, "variable": bool}
+                    {"do": "check", "id": n, "word": …}
+                    {"do": "reply", "id": n, "text": … | "error": …}
+    worker → host   {"do": "ready", "context": {…}, "missing": {…}, "held": {…}}
+                    {"do": "refused", "error": …}
+                    {"do": "call", "id": n, "prompt": …}
+                    {"do": "done", "id": n, "stdout": …, "value": …, "error": …, "stopped": bool,
+                     "limits": […], "final": {"text": …, "value": …}}; what is not there is None
+                    {"do": "resumed", "process": n}, from a snapshot that has taken over
+A descriptor may come with an order: then the worker first leaves a snapshot behind, which waits there.
+
+The host sends the launcher requests of 9 bytes: what to do, the session, an argument. A session is the
+process id of its first worker.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+
+HEADER = struct.Struct(">I")
+REQUEST = struct.Struct(">BIi")
+ANSWER = struct.Struct(">i")
+RUNNING, GONE = 1000, 1001
+# answers to STATUS beside those of `subprocess.Popen.returncode`
+
+
+class Do(IntEnum):
+    """What the host may ask the launcher for."""
+
+    SPAWN = 1
+    # a worker, whose end of its connection comes as a descriptor; answered by the session, or -1
+    ALLOW = 2
+    # one fork of the session's worker, for its snapshot
+    SIGNAL = 3
+    # to the worker: the argument
+    ADOPT = 4
+    # the process in the argument, a snapshot, is the worker now; answered by 0, or GONE
+    STATUS = 5
+    # of the worker; answered by how it ended, or RUNNING, or GONE
+    CLOSE = 6
+    # kills all of the session

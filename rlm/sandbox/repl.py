@@ -1,0 +1,449 @@
+"""The namespace that the model sees, and the running of cells in it. Knows nothing of processes.
+
+Standard library only: it runs in a clean interpreter.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import importlib
+import io
+import itertools
+import json
+import linecache
+import re
+import threading
+import traceback
+import types
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from typing import Any
+
+from rlm.sandbox.limits import MAX_ANSWER, MAX_PROMPT, THREADS
+
+Ask = Callable[[list[str]], list[dict[str, Any]]]
+# sends prompts to the sub model; returns {"text": …} or {"error": …} for each, in order
+
+AROUND = 120
+# characters that search() gives on either side of a match in a long line or item
+SHOWN_ITEMS = 10
+# of a list, dict or set with more than twice as many that is the last value of a cell
+STOP_WORDS = frozenset(
+    "about all and any are can context data did does find for from give has have how into its many much not "
+    "number of question tell text than that the their them there these this those was were what when where "
+    "which who whose why with you your".split()
+)
+# not worth a search
+READY_MODULES = frozenset(
+    "collections csv datetime functools io itertools json math operator random re statistics string".split()
+)
+# imported when a cell first names them: small models forget the import
+
+
+class CellStopped(BaseException):
+    """The cell's time ran out. No Exception, so that `except Exception` in a loop does not hold it up."""
+
+
+class Finished(SystemExit):
+    """FINAL was called: the cell ends here, and a thread of it without a word."""
+
+
+class LLMQueryError(RuntimeError):
+    """A sub call failed; the text says why."""
+
+
+class FailedQuery:
+    """Stands in a batch's results where a sub call failed; it is false, and no string."""
+
+    def __init__(self, error: str) -> None:
+        self.error = error
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return f"<llm_query failed: {self.error}>"
+
+
+def clip(text: str, limit: int) -> str:
+    """Keeps head and tail of a text that is longer than `limit` characters and says how much is left out."""
+    if len(text) <= limit:
+        return text
+    head, tail = limit * 2 // 3, limit - limit * 2 // 3
+    return f"{text[:head]}\n… [{len(text) - head - tail:,} characters left out] …\n{text[len(text) - tail :]}"
+
+
+class Output(io.TextIOBase):
+    """Takes what a cell prints; keeps head and tail where that is more than the limit."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.clear()
+
+    def clear(self) -> None:
+        self.head, self.tail, self.dropped = "", "", 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        room = self.limit * 2 // 3 - len(self.head)
+        self.head += text[:room] if room > 0 else ""
+        self.tail += text[max(room, 0) :]
+        keep = self.limit - self.limit * 2 // 3
+        if len(self.tail) > 2 * keep:
+            self.dropped += len(self.tail) - keep
+            self.tail = self.tail[-keep:]
+        return len(text)
+
+    def take(self) -> str:
+        keep = self.limit - self.limit * 2 // 3
+        dropped = self.dropped + max(len(self.tail) - keep, 0)
+        gap = f"\n… [{dropped:,} characters left out] …\n" if dropped else ""
+        text = self.head + gap + self.tail[-keep:]
+        self.clear()
+        return text
+
+
+class Repl:
+    """The names that a cell sees, and what becomes of a cell.
+
+    ask: carries sub prompts to the sub model.
+    memory: bytes that the process may use beyond the context; only told, not enforced here.
+    mend: is called when a cell's code has run, before anything else; a process puts itself right with it.
+    """
+
+    mend: Callable[[], object] = staticmethod(lambda: None)
+
+    def __init__(self, ask: Ask, context: Any, *, output_limit: int, memory: int) -> None:
+        self.ask = ask
+        self.output = Output(output_limit)
+        self.output_limit = output_limit
+        self.memory = memory
+        self.final: dict[str, Any] | None = None
+        self.running = self.asking = self.stop_asked = False
+        self.module = types.ModuleType("__main__")
+        self.names = self.module.__dict__
+        self.given: dict[str, Any] = {
+            "__builtins__": builtins,
+            "llm_query": self.llm_query,
+            "llm_query_batched": self.llm_query_batched,
+            "search": self.search,
+            "FINAL": self.FINAL,
+            "FINAL_VAR": self.FINAL_VAR,
+        }
+        self.names.update(self.given, context=context, answer={"content": "", "ready": False})
+
+    # What the model calls
+
+    def llm_query(self, prompt: str, *pieces: str) -> str:
+        """Asks the sub model; further arguments are appended to the prompt."""
+        reply = self._ask(["\n\n".join(_texts("llm_query", [prompt, *pieces]))])[0]
+        if "error" in reply:
+            raise LLMQueryError(reply["error"])
+        return str(reply["text"])
+
+    def llm_query_batched(self, prompts: list[str]) -> list[str | FailedQuery]:
+        """Asks the sub model all the prompts at once; results come in order."""
+        if isinstance(prompts, str):
+            raise TypeError("llm_query_batched takes a list of prompts, not one str: use llm_query(prompt)")
+        replies = self._ask(_texts("llm_query_batched", prompts))
+        failed = [index for index, reply in enumerate(replies) if "error" in reply]
+        if failed:
+            message = f"{len(failed)} of {len(replies)} sub calls failed (index {_listed(failed)}): "
+            message += replies[failed[0]]["error"]
+            if len(failed) == len(replies):
+                raise LLMQueryError(message)
+            self.output.write(message + "\n")
+        return [FailedQuery(reply["error"]) if "error" in reply else reply["text"] for reply in replies]
+
+    def search(self, pattern: str, text: Any = None) -> list[str]:
+        """Lines of a str, items of a list or entries of a dict that match a regular expression.
+
+        Ignores case. Without `text` it searches the context. Of a long line or item it gives what is around
+        the match. Where nothing matches it says which lines have some of the pattern's words.
+        """
+        if isinstance(pattern, re.Pattern):
+            pattern = pattern.pattern
+        if not isinstance(pattern, str):
+            raise TypeError(f"search takes a pattern as a str, not {type(pattern).__name__}")
+        try:
+            regex = re.compile(pattern, re.IGNORECASE)
+        except re.error:
+            regex = re.compile(re.escape(pattern), re.IGNORECASE)
+        text = self.names.get("context") if text is None else text
+        found = list(_matches(regex, text))
+        if not found and (words := _words(pattern)):
+            some = re.compile("|".join(map(re.escape, words)), re.IGNORECASE)
+            lines = itertools.islice(_matches(some, text), 10_000)
+            near = sorted(lines, key=lambda line: -len(set(some.findall(line.lower()))))[:3]
+            advice = "\n  ".join(["Lines with some of its words:", *near]) if near else "Try other words."
+            self.output.write(f"search: nothing matches {pattern!r}. {advice}\n")
+        return found
+
+    def FINAL(self, value: Any = None) -> None:  # noqa: N802
+        """Ends the run with this answer."""
+        if isinstance(value, dict) and value.keys() == {"content", "ready"}:
+            value = value["content"]
+        if value is None or value is Ellipsis or (isinstance(value, str) and not value.strip()):
+            raise ValueError("FINAL needs the answer: FINAL(value)")
+        if isinstance(
+            value, (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type, Iterator)
+        ):
+            raise ValueError(f"FINAL needs a value, and this is a {type(value).__name__}")
+        self.final = _answer(value)
+        raise Finished
+
+    def FINAL_VAR(self, name: Any) -> None:  # noqa: N802
+        """Ends the run with the value of a variable, given by its name."""
+        if isinstance(name, str) and name in self.names:
+            name = self.names[name]
+        elif isinstance(name, str) and name.isidentifier():
+            raise NameError(f"FINAL_VAR: there is no variable {name!r}. Your variables: {self._variables()}")
+        self.FINAL(name)
+
+    def _ask(self, prompts: list[str]) -> list[dict[str, Any]]:
+        main = threading.current_thread() is threading.main_thread()
+        self.asking = self.asking or main
+        try:
+            return self.ask(prompts)
+        finally:
+            if main:
+                self.asking = False
+                if self.stop_asked:  # a frame must not be cut in two, so the stop had to wait
+                    self.stop_asked = False
+                    raise CellStopped
+
+    # What the host asks for
+
+    def execute(self, name: str, code: str) -> dict[str, Any]:
+        """Runs one cell; what went wrong in it is part of the result."""
+        done: dict[str, Any] = {"limits": []}
+        self.final = None
+        self.stop_asked = False
+        with redirect_stdout(self.output), redirect_stderr(self.output):
+            try:
+                self.running = True
+                try:
+                    done["value"] = self._run(name, code)
+                    self._read_answer()
+                except (Finished, CellStopped):
+                    raise
+                except SystemExit:
+                    done["error"] = "SystemExit: this ends no session; call FINAL(answer) when you are done"
+                except BaseException as error:  # whatever the model's code raises is data
+                    done |= self._failure(error)
+                self.running = False
+            except Finished:
+                self.running = False
+            except CellStopped:
+                self.running = False
+                done["stopped"] = True
+        stdout = self.output.take()
+        if len(stdout) > self.output_limit:
+            done["limits"].append("output")
+        return done | {"final": self.final, "stdout": stdout}
+
+    def check(self, word: str) -> dict[str, Any]:
+        """Runs a cell of the worker's own, with names of its own, to show that cells still work."""
+        names, output = self.names, self.output
+        self.names, self.output = {"__builtins__": builtins}, Output(self.output_limit)
+        try:
+            return self.execute("<check>", f"print({word!r})\n{word!r}")
+        finally:
+            self.names, self.output = names, output
+
+    def resolve(self, text: str, variable: bool) -> dict[str, Any]:
+        """Gives the value that a FINAL(…) in the reply's text names, if it names one.
+
+        Prose may look like Python: an expression counts only if it names a variable of the model's own.
+        """
+        own = {name for name in self.names if name not in self.given and not name.startswith("__")}
+        if isinstance(self.names.get(text), (types.ModuleType, types.FunctionType, type)):
+            own.discard(text)  # a word such as "math" or "count" is an answer, the module or function is none
+        text = text if not variable or text in self.names else text.strip("\"'")
+        try:
+            names = {n.id for n in ast.walk(ast.parse(text, mode="eval")) if isinstance(n, ast.Name)}
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            names = set()
+        if names & own:
+            return self.execute("<final>", f"FINAL({text})")
+        error = f"there is no variable {text!r}. Your variables: {self._variables()}" if variable else None
+        return {"error": error}
+
+    def _read_answer(self) -> None:
+        """Takes the `answer` dict as final once it is marked ready, as models trained elsewhere do."""
+        answer = self.names.get("answer")
+        if isinstance(answer, dict) and answer.get("ready"):
+            answer["ready"] = False
+            self.FINAL(answer.get("content"))
+
+    def _run(self, name: str, code: str) -> str | None:
+        linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
+        tree = ast.parse(code, name)
+        for node in ast.walk(tree):
+            self._prepare(node)
+        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        value = None
+        try:
+            exec(compile(tree, name, "exec"), self.names)
+            if last is not None:
+                value = eval(compile(ast.Expression(last.value), name, "eval"), self.names)  # type: ignore[attr-defined]
+        finally:
+            self.mend()
+        return None if value is None else show(value, self.output_limit)
+
+    def _prepare(self, node: ast.AST) -> None:
+        """Mends or refuses what small models often write, before any of the cell has run."""
+        if isinstance(node, ast.Name) and node.id in READY_MODULES and node.id not in self.names:
+            self.names[node.id] = importlib.import_module(node.id)
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            return
+        if node.func.id == "FINAL_VAR" and any(isinstance(argument, ast.Name) for argument in node.args):
+            node.func.id = "FINAL"  # the variable itself, not its name
+        if self.names.get("context") is not None and node.func.id in ("llm_query", "llm_query_batched"):
+            _refuse_without_data(node)
+
+    def _variables(self) -> str:
+        hidden = self.given.keys() | {"answer"}
+        return ", ".join(
+            name
+            for name, value in self.names.items()
+            if name not in hidden and not name.startswith("_") and not isinstance(value, types.ModuleType)
+        )
+
+    def _failure(self, error: BaseException) -> dict[str, Any]:
+        """What the model is told of its mistake, and which limit it was."""
+        text, limits = _explain(error), []
+        if isinstance(error, MemoryError):
+            limits.append("memory")
+            text += f" (the limit is {self.memory / 2**20:,.0f} MB beyond the context)"
+        if isinstance(error, RuntimeError) and "can't start new thread" in text:
+            limits.append("threads")
+            text += f" (the limit is {THREADS} at once)"
+        return {"error": text, "limits": limits}
+
+    def stop(self, *_signal: object) -> None:
+        """Ends the running cell; a signal handler."""
+        if self.asking:
+            self.stop_asked = True
+        elif self.running:
+            raise CellStopped
+
+
+def _refuse_without_data(call: ast.Call) -> None:
+    """Stops a sub call of nothing but literal text: the sub model would answer from imagination."""
+    prompts = [item for arg in call.args for item in (arg.elts if isinstance(arg, ast.List) else [arg])]
+    if not prompts or not all(isinstance(p, ast.Constant) and isinstance(p.value, str) for p in prompts):
+        return
+    words = [word for prompt in prompts for word in _words(str(getattr(prompt, "value", "")))]
+    look = f'search("{"|".join(words[:8])}")' if words else "context[:500]"
+    raise LLMQueryError(
+        "llm_query sees only its prompt, and this one has none of the data. "
+        f"Look at the data first:\nprint({look})"
+    )
+
+
+def no_input(_prompt: object = "") -> str:
+    raise RuntimeError("input() is not available here: nobody is there to answer")
+
+
+def _texts(name: str, prompts: Any) -> list[str]:
+    texts: list[str] = list(prompts)
+    for prompt in texts:
+        if not isinstance(prompt, str):
+            raise TypeError(
+                f"{name} takes str, not {type(prompt).__name__}: make it a str first, say with str(…)"
+            )
+        if len(prompt) > MAX_PROMPT:
+            raise ValueError(f"a prompt of {len(prompt):,} characters is too long for any model: split it")
+    return texts
+
+
+def _matches(regex: re.Pattern[str], text: Any) -> Iterator[str]:
+    if isinstance(text, str):
+        end = -1  # of the last line given
+        for match in regex.finditer(text):
+            if match.start() > end:
+                start = text.rfind("\n", 0, match.start()) + 1
+                end = (text.find("\n", match.end()) + 1 or len(text) + 1) - 1
+                yield text[max(start, match.start() - AROUND) : min(end, match.end() + AROUND)]
+        return
+    if not isinstance(text, (dict, list, tuple, set, frozenset)):
+        raise TypeError(f"search looks through a str, list or dict, not {type(text).__name__}")
+    for key, item in text.items() if isinstance(text, dict) else enumerate(text):
+        entry = item if isinstance(item, str) else repr(item)
+        found = regex.search(entry)
+        if found:
+            yield f"[{key!r}] {entry[max(0, found.start() - AROUND) : found.end() + AROUND]}"
+
+
+def _words(text: str) -> list[str]:
+    """The words that a search for this text could look for."""
+    words = re.findall(r"[^\W_]{3,}", re.sub(r"\\.", " ", text.lower()))
+    return list(dict.fromkeys(word for word in words if word not in STOP_WORDS))[:8]
+
+
+def _listed(numbers: list[int]) -> str:
+    shown = ", ".join(map(str, numbers[:10]))
+    return shown if len(numbers) <= 10 else f"{shown}, …"
+
+
+def show(value: Any, limit: int) -> str:
+    """Text of a value as a notebook shows it, with long ones cut in public."""
+    if isinstance(value, str):
+        return repr(value) if len(value) <= limit else clip(value, limit)
+    if type(value) in (list, tuple, set, frozenset, dict) and len(value) > 2 * SHOWN_ITEMS:
+        items = itertools.islice(value.items() if isinstance(value, dict) else value, SHOWN_ITEMS)
+        some = dict(items) if isinstance(value, dict) else list(items)
+        size = f"{type(value).__name__} of {len(value):,} items, the first {SHOWN_ITEMS}:"
+        return f"{size}\n{clip(repr(some), limit)}"
+    return clip(repr(value), limit)
+
+
+def _answer(value: Any) -> dict[str, Any]:
+    text = clip(value if isinstance(value, str) else str(value), MAX_ANSWER)
+    try:
+        safe = len(json.dumps(value, allow_nan=False)) <= MAX_ANSWER
+    except (TypeError, ValueError, RecursionError):
+        safe = False
+    return {"text": text, "value": value if safe else text}
+
+
+def _explain(error: BaseException) -> str:
+    """A traceback of the cells' own lines; the worker's frames say nothing to the model."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith("<cell")]
+    lines = ["Traceback (most recent call last):\n"] if frames else []
+    for frame in frames if len(frames) <= 6 else [*frames[:3], *frames[-3:]]:
+        lines.append(f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n    {frame.line}\n')
+    try:
+        lines += traceback.format_exception_only(type(error), error)
+    except Exception as unprintable:  # an exception's own __str__ may raise anything
+        lines.append(f"{type(error).__name__}: <its text cannot be shown: {type(unprintable).__name__}>")
+    return clip("".join(lines).strip(), 4000)
+
+
+def describe(context: Any) -> dict[str, Any]:
+    """What the root model is told of the context before it has run anything."""
+    shape: dict[str, Any] = {"type": type(context).__name__}
+    if isinstance(context, str):
+        shape |= {
+            "length": len(context),
+            "lines": context.count("\n") + bool(context and context[-1] != "\n"),
+        }
+        shape |= {"head": context[:1000], "tail": context[-500:]}
+    elif isinstance(context, (list, tuple, set, frozenset)):
+        shape |= {"length": len(context), "items": _types(context)}
+        shape["head"] = [clip(show(item, 300), 300) for item in itertools.islice(context, 3)]
+    elif isinstance(context, dict):
+        shape |= {"length": len(context), "items": _types(context.values())}
+        shape["keys"] = [clip(repr(key), 80) for key in itertools.islice(context, 20)]
+        shape["head"] = [clip(show(item, 300), 300) for item in itertools.islice(context.values(), 2)]
+    return shape
+
+
+def _types(values: Any) -> list[str]:
+    return sorted({type(value).__name__ for value in itertools.islice(values, 100_000)})[:5]

@@ -1,0 +1,37 @@
+"""What holds on this machine: policies, and the report that a REPL's process measured of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Policy = Literal["strict", "best-effort", "off"]
+Kind = Literal["process", "inprocess"]
+KINDS: tuple[Kind, ...] = ("process", "inprocess")
+POLICIES: tuple[Policy, ...] = ("strict", "best-effort", "off")
+
+
+@dataclass(frozen=True)
+class Report:
+    """Which protections a REPL has, measured in its process before any cell ran."""
+
+    policy: Policy
+    missing: Mapping[str, str] = field(default_factory=dict)
+    # of each layer of confinement, "" or why it is not there
+    held: Mapping[str, bool] = field(default_factory=dict)
+    # of each thing that must not work, whether it was refused when the process tried it
+
+    @property
+    def open(self) -> tuple[str, ...]:
+        """What the code of a model could do."""
+        return tuple(name for name, held in self.held.items() if not held)
+
+    def __str__(self) -> str:
+        if self.held and not self.open:
+            return "The REPL is confined."
+        reasons = [f"{layer}: {why}" for layer, why in self.missing.items() if why]
+        what = ", ".join(self.open) or "everything"
+        return f"The REPL is not confined: {what} left open" + (
+            f" ({'; '.join(reasons)})." if reasons else "."
+        )

@@ -1,0 +1,62 @@
+"""Takes the context and does what the host orders, one order after the other. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from rlm.sandbox import intake
+from rlm.sandbox.channel import Channel
+from rlm.sandbox.repl import Repl, describe
+
+S = TypeVar("S", bound="Server")
+
+
+class Server:
+    """A REPL at the end of a channel.
+
+    start: the host's first frame:
+        context: "none", "text", "marshal" or "path"; size: of ASCII text its length; path: of the file;
+        output_limit: characters; memory: bytes beyond the context.
+    """
+
+    def __init__(self, channel: Channel, start: dict[str, Any]) -> None:
+        self.channel = channel
+        context = intake.receive(start["context"], start["size"], start["path"], channel)
+        self.repl = Repl(channel.ask, context, output_limit=start["output_limit"], memory=start["memory"])
+        try:
+            self.shape = describe(context)
+        except Exception:  # a value that has no text, such as a number of too many digits, still is a context
+            self.shape = {"type": type(context).__name__}
+
+    def run(self) -> None:
+        """Serves until the host is gone, which is an EOFError."""
+        while True:
+            order, spare = self.channel.next_order()
+            if spare is None or not self.snapshot(spare):
+                self.channel.send(self.obey(order) | {"do": "done", "id": order["id"]})
+
+    def obey(self, order: dict[str, Any]) -> dict[str, Any]:
+        if order["do"] == "execute":
+            return self.repl.execute(order["name"], order["code"])
+        if order["do"] == "resolve":
+            return self.repl.resolve(order["text"], order["variable"])
+        return self.repl.check(order["word"])
+
+    def snapshot(self, spare: int) -> bool:
+        """Leaves a copy behind that waits at its own connection; True in the copy, once it takes over."""
+        raise NotImplementedError
+
+
+def serve(channel: Channel, make: Callable[[Channel, dict[str, Any]], S]) -> S | None:
+    """Takes the host's first frame and makes the server; None where the context cannot be used."""
+    start, _ = channel.next_order()
+    try:
+        return make(channel, start)
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        why = f"it is not UTF-8 text (byte {byte:#04x}: {error.reason})"
+    except (OSError, MemoryError) as error:
+        why = getattr(error, "strerror", "") or type(error).__name__
+    channel.send({"do": "refused", "error": why})
+    return None
