@@ -55,6 +55,14 @@ def descendants(parent: int | None = None) -> set[int]:
     return found.union(*map(descendants, found))
 
 
+def lives(pid: int) -> bool:
+    """Whether a process is there and has not ended."""
+    try:
+        return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+
+
 def sessions() -> set[int]:
     """REPL processes of this test run: all that the launcher, which stays, has started."""
     launcher = launch._shared

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import descendants
+from conftest import descendants, lives
 from fakes import ScriptedClient, SubClient, cell, failing
 from rich.console import Console
 from servers import FakeOllama, Reply
@@ -134,18 +134,11 @@ def spinning(server: FakeOllama) -> subprocess.Popen[str]:
 def assert_gone(processes: set[int]) -> None:
     """None of them is left within a second."""
     for _ in range(50):
-        left = {pid for pid in processes if _lives(pid)}
+        left = {pid for pid in processes if lives(pid)}
         if not left:
             return
         time.sleep(0.02)
     pytest.fail(f"still there: {left}")
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
 
 
 # The command

@@ -35,12 +35,10 @@ class Launcher:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._control, theirs = socket.socketpair()
-        package = Path(__file__).parents[1]
-        command = [sys.executable, "-I", "-S", "-c", _BOOT, str(package), str(theirs.fileno()), *readable()]
         try:
             with theirs:
                 self._process = subprocess.Popen(
-                    command,
+                    self.command(theirs.fileno()),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
@@ -54,6 +52,11 @@ class Launcher:
             raise SandboxError(
                 f"The REPL process did not start: cannot run {sys.executable}: {error}"
             ) from error
+
+    def command(self, control: int) -> list[str]:
+        """A clean interpreter that runs the launcher on this descriptor."""
+        package = str(Path(__file__).parents[1])
+        return [sys.executable, "-I", "-S", "-c", _BOOT, package, str(control), *readable()]
 
     def spawn(self, connection: socket.socket) -> int:
         """Forks a worker that speaks over this connection."""

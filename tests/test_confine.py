@@ -1,0 +1,348 @@
+"""What the REPL's process may do, its limits, and the processes around it."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from conftest import children, descendants, lives, sessions
+from fakes import ScriptedClient, cell
+
+from rlm import RLM, events, sandbox
+from rlm.errors import ConfigurationError, SandboxError
+from rlm.sandbox import Sandbox, launch
+from rlm.sandbox.confine import LAYERS
+
+pytestmark = pytest.mark.usefixtures("no_process_left")
+
+
+def echo(prompt: str) -> str:
+    return prompt.upper()
+
+
+# The report
+
+
+def test_this_machine_confines_the_repl():
+    report = sandbox.report("strict")
+    assert report.open == ()
+    assert set(report.missing.values()) == {""}
+    assert str(report) == "The REPL is confined."
+
+
+@pytest.mark.parametrize(
+    ("layer", "opened"),
+    [
+        ("limits", {"memory"}),
+        ("capabilities", {"privileges"} if os.geteuid() == 0 else set()),
+        ("landlock", {"files", "writing"}),
+        ("seccomp", {"network", "programs", "forks"}),
+    ],
+)
+def test_the_report_measures_what_a_missing_layer_leaves_open(layer, opened):
+    with Sandbox(None, query=echo, without={layer}) as repl:
+        assert set(repl.report.open) >= opened
+        assert repl.report.missing[layer] == "left out"
+
+
+def test_off_leaves_all_open_and_says_so():
+    report = sandbox.report("off")
+    assert {"files", "network", "forks", "memory"} <= set(report.open)
+    assert str(report).startswith("The REPL is not confined: files, ")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"policy": "lax"}, "policy must be one of strict, best-effort, off, not 'lax'"),
+        ({"kind": "docker"}, "sandbox must be one of process, inprocess, not 'docker'"),
+        ({"without": {"sel"}}, f"There is no layer sel; there are {', '.join(LAYERS)}"),
+    ],
+)
+def test_a_wrong_name_is_a_clear_error(options, says):
+    with pytest.raises(ConfigurationError, match=says):
+        Sandbox(None, query=echo, **options)
+
+
+# A machine that lacks a layer: the launcher has no Landlock rules, as where the kernel has none
+
+
+class NoLandlock(launch.Launcher):
+    def command(self, control: int) -> list[str]:
+        program, *rest = super().command(control)
+        boot = rest.index("-c") + 1
+        broken = "from rlm.sandbox import confine\ndef no(folders): raise confine.Unavailable\n"
+        rest[boot] = rest[boot].replace("launcher.main", f"{broken}confine.prepare_files = no\nlauncher.main")
+        return [program, *rest]
+
+
+@pytest.fixture
+def _no_landlock():
+    kept, launch._shared = launch._shared, NoLandlock()
+    yield
+    launch._shared.end()
+    launch._shared = kept
+
+
+@pytest.mark.usefixtures("_no_landlock")
+def test_strict_refuses_to_run_with_a_layer_missing_and_says_what_to_do():
+    with pytest.raises(SandboxError, match=r'files.*no Landlock.*policy="best-effort"'):
+        Sandbox(None, query=echo)
+
+
+@pytest.mark.usefixtures("_no_landlock")
+def test_best_effort_runs_and_the_observer_is_told_what_is_open():
+    seen: list[events.Event] = []
+    client = ScriptedClient([cell("print(1)"), "FINAL(1)"])
+    result = RLM(root_client=client, policy="best-effort", on_event=seen.append).completion("?", "data")
+    assert result.answer == "1"
+    (notice,) = [event.text for event in seen if isinstance(event, events.Notice)]
+    assert "The REPL is not confined: files, writing" in notice
+    assert "landlock: the kernel" in notice
+
+
+# What must go on working
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import sqlite3\nsqlite3.connect(':memory:').execute('select 41 + 1').fetchone()[0]",
+        "import asyncio\nasync def f(): return 42\nasyncio.run(f())",
+        "import threading as t\nr = []\na = t.Thread(target=r.append, args=[42])\na.start(); a.join(); r[0]",
+        "from concurrent.futures import ThreadPoolExecutor as P\nsum(P(8).map(int, ['40', '2']))",
+        "import zoneinfo\nzoneinfo.ZoneInfo('Europe/Oslo') and 42",
+        "import datetime\ndatetime.datetime.now().year > 2000 and 42",
+        "import time\ntime.sleep(0.01) or 42",
+        "import zlib, bz2, lzma, hashlib, decimal, ssl, ctypes\nlen(zlib.compress(b'')) and 42",
+        "import uuid, xml.etree.ElementTree\nuuid.uuid4() and 42",
+        "import os, tempfile\nlen(os.urandom(42))",
+        "import rich.console\n42",
+        "import signal as s\ns.signal(s.SIGALRM, print)\ns.setitimer(0, 0.01); s.pause() or 42",
+        "import io, csv, pathlib, glob, inspect, typing, textwrap, difflib\nglob.glob('/etc/*') or 42",
+    ],
+    ids=lambda code: code.split()[1].strip(","),
+)
+def test_python_works_in_a_confined_process(code):
+    with Sandbox("text", query=echo) as repl:
+        result = repl.execute(code)
+        assert (result.value, result.error) == ("42", None)
+
+
+# Limits
+
+
+def events_of(code: str, **options: object) -> list[events.Event]:
+    seen: list[events.Event] = []
+    client = ScriptedClient([cell(code), "FINAL(done)"])
+    RLM(root_client=client, on_event=seen.append, **options).completion("?", "some data")
+    return [*seen, client.shown()]
+
+
+@pytest.mark.parametrize(
+    ("code", "options", "event", "shown"),
+    [
+        pytest.param("while True: pass", {"cell_timeout": 0.2}, "the cell ran for 0.2 s", "0.2 s", id="time"),
+        pytest.param(
+            "x = bytearray(10**9)", {"memory": 2**28}, "may use 256 MB", "limit is 256 MB", id="memory"
+        ),
+        pytest.param("print('a' * 200_000)", {}, "100,000 characters", "characters left out", id="output"),
+        pytest.param(
+            "import threading as t, time\nfor _ in range(99): t.Thread(target=time.sleep, args=[9]).start()",
+            {},
+            "may run 64 threads",
+            "the limit is 64",
+            id="threads",
+        ),
+        pytest.param(
+            "for n in range(3): print(llm_query('a' + str(n)))",
+            {"max_sub_calls": 2, "sub_client": ScriptedClient(["one", "two"])},
+            "2 sub calls",
+            "may make 2 sub calls",
+            id="sub-calls",
+        ),
+    ],
+)
+def test_a_limit_is_told_to_the_model_and_to_the_observer(code, options, event, shown):
+    *seen, observation = events_of(code, **options)
+    (hit,) = [e.text for e in seen if isinstance(e, events.LimitHit)]
+    assert event in hit
+    assert shown in observation
+
+
+def test_memory_is_given_back_and_the_session_goes_on():
+    with Sandbox("text", query=echo, memory=2**28) as repl:
+        for _ in range(3):
+            assert "MemoryError" in repl.execute("kept = 7\nx = [0] * 10**9").error
+        assert repl.execute("x = bytearray(10**8); kept").value == "7"
+
+
+def test_the_processors_time_is_charged_while_a_sub_call_is_under_way():
+    asked, go = threading.Event(), threading.Event()
+
+    def slow(prompt: str) -> str:
+        asked.set()
+        go.wait(20)
+        return "late"
+
+    with Sandbox("text", query=slow, cell_timeout=0.4, stop_grace=5) as repl:
+        began = time.monotonic()
+        result = repl.execute(
+            "import threading\nt = threading.Thread(target=llm_query, args=['x'], daemon=True); t.start()\n"
+            "while True: pass"
+        )
+        go.set()
+        assert asked.is_set()
+        assert "stopped after 0.4 s" in result.error
+        assert time.monotonic() - began < 10
+
+
+def test_threads_left_behind_stand_still_between_cells():
+    with Sandbox("text", query=echo) as repl:
+        repl.execute(
+            "import threading\nn = 0\ndef count():\n    global n\n    while True: n += 1\n"
+            "threading.Thread(target=count, daemon=True).start()"
+        )
+        before = repl._session.cpu_seconds()
+        time.sleep(0.3)
+        assert repl._session.cpu_seconds() - before < 0.1
+        assert repl.execute("a = n\nimport time; time.sleep(0.05)\nn > a").value == "True"
+
+
+# The launcher
+
+
+def test_sessions_share_one_launcher_and_do_not_mix():
+    def work(number: int) -> None:
+        with Sandbox(f"context {number}", query=echo) as repl:
+            repl.execute(f"mine = {number}\nprint(mine)")
+            assert repl.execute("llm_query(context)").value == f"'CONTEXT {number}'"
+            result = repl.execute("print(context, mine, llm_query('a' + context))")
+            assert result.stdout == f"context {number} {number} ACONTEXT {number}\n"
+
+    descriptors, launchers = len(os.listdir("/proc/self/fd")), children()
+    with ThreadPoolExecutor(8) as pool:
+        for outcome in [pool.submit(work, number) for number in range(200)]:
+            outcome.result()
+    assert children() == launchers
+    wait_until(lambda: not sessions())
+    assert len(os.listdir("/proc/self/fd")) <= descriptors + 2
+    pid = launch.launcher()._process.pid
+    wait_until(lambda: len(os.listdir(f"/proc/{pid}/fd")) < 20)
+
+
+def test_a_launcher_that_died_is_replaced():
+    with Sandbox("text", query=echo) as repl:
+        repl.execute("x = 1")
+        launch.launcher()._process.kill()
+        launch.launcher()._process.wait()
+        assert "restarted" in repl.execute("x").error
+        assert repl.execute("context").value == "'text'"
+
+
+def test_a_fork_of_the_host_has_sessions_of_its_own():
+    with Sandbox("parent", query=echo) as repl:
+        pid = os.fork()
+        if pid == 0:
+            with Sandbox("child", query=echo) as own:
+                status = own.execute("context").value == "'child'"
+            launch._end()
+            os._exit(not status)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert repl.execute("context").value == "'parent'"
+
+
+HOST = """
+import sys, threading
+from rlm.sandbox import Sandbox
+repl = Sandbox("text", query=str)
+repl.execute("kept = 1")
+threading.Timer(0.3, lambda: print("spinning", flush=True)).start()
+repl.execute(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "while True: pass",
+        "import signal\nsignal.pthread_sigmask(0, range(1, 65))\nsum(range(10**13))",
+        "import ctypes\nctypes.CDLL(None).prctl(1, 0, 0, 0, 0)\nwhile True: pass",
+        "import threading\nthreading.Thread(target=lambda: sum(range(10**13))).start()\nwhile True: pass",
+    ],
+    ids=["spins", "masks-signals", "clears-pdeathsig", "threads"],
+)
+def test_a_host_that_is_killed_leaves_no_process_behind(code):
+    host = subprocess.Popen([sys.executable, "-c", HOST, code], stdout=subprocess.PIPE)
+    assert host.stdout.readline() == b"spinning\n"
+    started = descendants(host.pid)
+    assert len(started) == 3  # the launcher, the worker, its snapshot
+    host.send_signal(signal.SIGKILL)
+    host.wait()
+    host.stdout.close()
+    wait_until(lambda: not any(map(lives, started)), seconds=1.0)
+
+
+def wait_until(there: Callable[[], bool], seconds: float = 2.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not there() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert there()
+
+
+# Without a process
+
+
+@pytest.fixture
+def here() -> Callable[..., Sandbox]:
+    def start(context: object = None, **options: object) -> Sandbox:
+        with pytest.warns(RuntimeWarning, match="with all your rights"):
+            return Sandbox(context, query=echo, kind="inprocess", **options)
+
+    return start
+
+
+def test_inprocess_runs_here(here):
+    with here("text") as repl:
+        assert repl.execute("import os\nx = 5\nprint(context)\nos.getpid()").value == str(os.getpid())
+        assert repl.execute("llm_query('a' + context), x").value == "('ATEXT', 5)"
+        assert "ZeroDivisionError" in repl.execute("1 / 0").error
+        assert repl.execute("FINAL(x)").final.value == 5
+        assert str(repl.report) == "The REPL is not confined: everything left open."
+
+
+def test_inprocess_stops_a_loop(here):
+    with here(cell_timeout=0.2) as repl:
+        assert "stopped after 0.2 s" in repl.execute("x = 5\nwhile True: pass").error
+        assert repl.execute("x").value == "5"
+
+
+def test_inprocess_reads_a_file(here, tmp_path: Path):
+    (tmp_path / "a.txt").write_text("grün", encoding="utf-8")
+    with here(tmp_path / "a.txt") as repl:
+        assert repl.execute("context").value == "'grün'"
+
+
+def test_the_settings_reach_the_repl_through_rlm():
+    with pytest.raises(ConfigurationError, match="policy must be one of"):
+        RLM(policy="none")
+    with pytest.raises(ConfigurationError, match="sandbox must be one of"):
+        RLM(sandbox="docker")
+    with pytest.raises(ConfigurationError, match="memory must be a whole number"):
+        RLM(memory=1000)
+    assert RLM(memory=64 * 2**30).memory == 2**36
+    client = ScriptedClient([cell("import os\nos.getpid()"), "FINAL(1)"])
+    rlm = pickle.loads(pickle.dumps(RLM("x", sandbox="inprocess", policy="off")))
+    rlm.root = rlm.sub = client
+    with pytest.warns(RuntimeWarning):
+        rlm.completion("?")
+    assert str(os.getpid()) in client.shown()
