@@ -210,6 +210,8 @@ class _Run:
                 answer, reason = self.answer(context)
         except Cancelled as stop:
             reason = stop.reason
+            if reason == "timeout":
+                self.emit(events.LimitHit(f"a run may take {self.rlm.timeout:g} s"))
         except RLMError as error:
             reason, failure = "error", error
         finally:

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 from conftest import children, descendants, lives, sessions
-from fakes import ScriptedClient, cell
+from fakes import ScriptedClient, SubClient, cell
 
 from rlm import RLM, events, sandbox
 from rlm.errors import ConfigurationError, SandboxError
 from rlm.sandbox import Sandbox, launch
-from rlm.sandbox.confine import LAYERS
+from rlm.sandbox.policy import LAYERS
 
 pytestmark = pytest.mark.usefixtures("no_process_left")
 
@@ -164,6 +164,14 @@ def events_of(code: str, **options: object) -> list[events.Event]:
             id="threads",
         ),
         pytest.param(
+            "import gc, os\nc = [o for o in gc.get_objects() if type(o).__name__ == 'Channel'][-1]\n"
+            "os.write(c.connection.fileno(), b'\\xff' * 4)",
+            {},
+            "may have 33,554,432 bytes",
+            "the limit is 33,554,432",
+            id="frame",
+        ),
+        pytest.param(
             "for n in range(3): print(llm_query('a' + str(n)))",
             {"max_sub_calls": 2, "sub_client": ScriptedClient(["one", "two"])},
             "2 sub calls",
@@ -221,23 +229,41 @@ def test_threads_left_behind_stand_still_between_cells():
 # The launcher
 
 
-def test_sessions_share_one_launcher_and_do_not_mix():
+def test_200_engines_in_8_threads_share_a_launcher_and_nothing_else():
     def work(number: int) -> None:
-        with Sandbox(f"context {number}", query=echo) as repl:
-            repl.execute(f"mine = {number}\nprint(mine)")
-            assert repl.execute("llm_query(context)").value == f"'CONTEXT {number}'"
-            result = repl.execute("print(context, mine, llm_query('a' + context))")
-            assert result.stdout == f"context {number} {number} ACONTEXT {number}\n"
+        root = ScriptedClient(
+            [
+                cell(f"mine = {number}\nprint(mine)"),
+                cell("reply = llm_query(context)"),
+                cell("FINAL(' '.join([context, str(mine), reply, llm_query('a' + context)]))"),
+            ]
+        )
+        rlm = RLM(root_client=root, sub_client=SubClient(echo))
+        answer = rlm.completion("?", f"context {number}").answer
+        assert answer == f"context {number} {number} CONTEXT {number} ACONTEXT {number}"
 
-    descriptors, launchers = len(os.listdir("/proc/self/fd")), children()
-    with ThreadPoolExecutor(8) as pool:
-        for outcome in [pool.submit(work, number) for number in range(200)]:
-            outcome.result()
-    assert children() == launchers
-    wait_until(lambda: not sessions())
-    assert len(os.listdir("/proc/self/fd")) <= descriptors + 2
-    pid = launch.launcher()._process.pid
-    wait_until(lambda: len(os.listdir(f"/proc/{pid}/fd")) < 20)
+    def all_of(numbers: range) -> None:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(work, numbers))
+        wait_until(lambda: not sessions())
+
+    def held() -> tuple[set[int], int, int]:
+        return children(), len(os.listdir("/proc/self/fd")), len(os.listdir(f"/proc/{launcher}/fd"))
+
+    def memory() -> int:
+        return sum(resident(pid) for pid in (os.getpid(), launcher))
+
+    launcher = launch.launcher()._process.pid
+    all_of(range(40))
+    before, size = held(), memory()
+    all_of(range(200))
+    wait_until(lambda: held() == before)
+    assert memory() - size < 20 * 2**20
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process holds."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_a_launcher_that_died_is_replaced():

@@ -1,7 +1,7 @@
 """The REPL in a confined process of its own."""
 
 from rlm.sandbox.host import Sandbox
-from rlm.sandbox.report import Kind, Policy, Report
+from rlm.sandbox.policy import Kind, Policy, Report
 
 __all__ = ["Kind", "Policy", "Report", "Sandbox", "report"]
 

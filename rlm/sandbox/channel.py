@@ -6,6 +6,7 @@ import itertools
 import json
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -52,6 +53,9 @@ class Channel:
     def size_of_next(self) -> tuple[int, int | None]:
         """The length of the next frame, and the descriptor that came with it."""
         head = bytearray(HEADER.size)
+        if sys.platform == "win32":
+            self.fill(memoryview(head))
+            return HEADER.unpack(head)[0], None
         got, ancillary, *_ = self.connection.recvmsg_into([head], socket.CMSG_SPACE(4))
         if not got:
             raise EOFError("the host is gone")

@@ -29,9 +29,8 @@ from collections.abc import Callable, Collection, Iterable
 from functools import partial
 
 from rlm.sandbox import limits, seccomp
+from rlm.sandbox.policy import LAYERS
 
-LINUX_LAYERS = ("limits", "capabilities", "landlock", "seccomp", "supervisor")
-LAYERS = LINUX_LAYERS if sys.platform == "linux" else ("limits", "seatbelt")
 SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/localtime", "/dev/null", "/dev/zero", "/dev/urandom")
 SYSTEM_FOLDERS = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo")
 # what Python and compiled packages read beside their own folders
@@ -163,7 +162,7 @@ def prepare_files(folders: Iterable[str]) -> int:
 
 def _allow(ruleset: int, path: str, rights: int) -> None:
     try:
-        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        descriptor = os.open(path, getattr(os, "O_PATH", 0) | os.O_CLOEXEC)
     except OSError:  # this machine does not have it
         return
     try:

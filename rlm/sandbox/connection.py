@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import select
 import socket
+import struct
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -12,6 +14,9 @@ from typing import Any
 
 from rlm.sandbox import limits
 from rlm.sandbox.protocol import HEADER
+
+_AT_ONCE = 2**16
+# bytes taken from the socket; a larger buffer costs more to make than it saves
 
 
 class WorkerDied(Exception):
@@ -32,8 +37,11 @@ class Connection:
         self._socket = end
         self._sending = threading.Lock()
         self._received = bytearray()
-        self._poll = select.poll()  # select() cannot watch a descriptor above 1,023
-        self._poll.register(self._socket, select.POLLIN)
+        if sys.platform != "win32":
+            self._poll = select.poll()  # select() cannot watch a descriptor above 1,023
+            self._poll.register(self._socket, select.POLLIN)
+            patience = struct.pack("@ll", limits.SEND_TIMEOUT, 0)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
 
     def send(self, frame: Mapping[str, Any], descriptor: int | None = None) -> None:
         """Sends a frame, with a descriptor if there is one.
@@ -63,9 +71,9 @@ class Connection:
             WorkerDied: the connection ended, or what came is no frame.
         """
         frame = self._take_frame()
-        if frame is None and self._poll.poll(seconds * 1000):
+        if frame is None and self._ready(seconds):
             try:
-                data = self._socket.recv(2**20)
+                data = self._socket.recv(_AT_ONCE)
             except OSError:
                 data = b""
             if not data:
@@ -73,6 +81,11 @@ class Connection:
             self._received += data
             frame = self._take_frame()
         return frame
+
+    def _ready(self, seconds: float) -> bool:
+        if sys.platform == "win32":
+            return bool(select.select([self._socket], [], [], seconds)[0])
+        return bool(self._poll.poll(seconds * 1000))
 
     def _take_frame(self) -> dict[str, Any] | None:
         if len(self._received) < HEADER.size:
@@ -86,9 +99,9 @@ class Connection:
         data = bytes(self._received[HEADER.size : HEADER.size + size])
         del self._received[: HEADER.size + size]
         frame = None
-        if sum(map(data.count, (b",", b"[", b"{"))) <= limits.MAX_ITEMS:
+        if size <= limits.MAX_ITEMS or sum(map(data.count, (b",", b"[", b"{"))) <= limits.MAX_ITEMS:
             with suppress(ValueError, RecursionError):
-                frame = json.loads(data)
+                frame = json.loads(data, parse_constant=_no_number)
         if not isinstance(frame, dict):
             raise WorkerDied("The cell broke the session's connection.")
         return frame
@@ -97,6 +110,10 @@ class Connection:
         with suppress(OSError):  # wakes a thread that is sending
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 @contextmanager

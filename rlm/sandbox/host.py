@@ -18,7 +18,7 @@ from rlm.errors import ConfigurationError, RLMError, SandboxError
 from rlm.sandbox import limits
 from rlm.sandbox.connection import Connection, WorkerDied
 from rlm.sandbox.context import checked
-from rlm.sandbox.report import KINDS, POLICIES, Kind, Policy, Report
+from rlm.sandbox.policy import KINDS, LAYERS, POLICIES, Kind, Policy, Report
 from rlm.sandbox.session import TICK, Session
 from rlm.types import Answer, Execution, Final
 
@@ -89,6 +89,7 @@ class Sandbox:
         self._without = _layers(policy, without) if kind == "process" else frozenset()
         self._cancel = cancel or Cancel()
         self._cells = self._orders = self._pending = 0
+        self._counting = threading.Lock()
         self._hit: list[str] = []
         # limits that the present cell has hit
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="rlm-sub")
@@ -174,11 +175,12 @@ class Sandbox:
             if self._snapshots:
                 self._check()
                 self._session.commit()
-                self._session.freeze()
+            self._session.freeze()
         except WorkerDied as death:
             if death.limit:
                 self._hit.append(death.limit)
-            done["error"] = f"{str(death) or self._session.how_it_ended()} {self._recover()}"
+            said = f"{str(death) or self._session.how_it_ended()} {self._recover()}"
+            done["error"] = "\n".join(str(text) for text in (done.get("error"), said) if text)
         return self._execution(done, code, time.monotonic() - began)
 
     def _obeyed(self, order: dict[str, Any], clock: _Clock) -> dict[str, Any]:
@@ -231,31 +233,40 @@ class Sandbox:
     def _call(self, connection: Connection, clock: _Clock, number: object, prompt: object) -> None:
         if not isinstance(number, int) or not isinstance(prompt, str):
             raise WorkerDied("The cell broke the session's connection.")
-        if self._sub_calls_left <= 0:
-            if "sub_calls" not in self._hit:
-                self._hit.append("sub_calls")
-            return connection.send({"do": "reply", "id": number, "error": self._told("sub_calls")})
         self._sub_calls_left -= 1
-        self._pending += len(prompt)
-        if self._pending > limits.MAX_PENDING:
+        too_many = self._sub_calls_left < 0
+        if too_many and "sub_calls" not in self._hit:
+            self._hit.append("sub_calls")
+        if self._sub_calls_left < -limits.REFUSED or self._waits(len(prompt)) > limits.MAX_PENDING:
             raise WorkerDied("The cell asked the sub model for too much at once.", limit="sub_calls")
         clock.pause()
-        self._pool.submit(self._answer, connection, clock, number, prompt)
-        return None
+        query = self._refuse if too_many else self._query
+        self._pool.submit(self._answer, query, connection, clock, number, prompt)
 
-    def _answer(self, connection: Connection, clock: _Clock, number: int, prompt: str) -> None:
+    def _refuse(self, _prompt: str) -> str:
+        raise RLMError(self._told("sub_calls"))
+
+    def _answer(
+        self, query: Callable[[str], str], connection: Connection, clock: _Clock, number: int, prompt: str
+    ) -> None:
         reply: dict[str, Any] = {"do": "reply", "id": number}
         try:
-            reply["text"] = self._query(prompt)
+            reply["text"] = query(prompt)
         except RLMError as error:
             reply["error"] = str(error)
         except BaseException as error:  # a user's client may raise anything; only the model can hear it here
             reply["error"] = f"{type(error).__name__}: {error}"
         finally:
-            self._pending -= len(prompt)
+            self._waits(-len(prompt))
             clock.resume()
             with suppress(WorkerDied):  # nobody waits for it any more
                 connection.send(reply)
+
+    def _waits(self, more: int) -> int:
+        """Counts the characters of prompts that wait for the sub model or are with it."""
+        with self._counting:
+            self._pending += more
+            return self._pending
 
     def _told(self, limit: str) -> str:
         number = {
@@ -288,10 +299,24 @@ class Sandbox:
             stdout=text("stdout") or "",
             value=text("value"),
             error=error,
-            final=Answer(str(final.get("text")), final.get("value")) if isinstance(final, dict) else None,
+            final=_answer(str(final.get("text")), final.get("value")) if isinstance(final, dict) else None,
             seconds=seconds,
             limits=tuple(map(self._told, self._hit)),
         )
+
+
+def _answer(text: str, value: Any) -> Answer:
+    """The answer with its value, or with its text where the value has more levels than tools can take."""
+    level, depth = [value], 0
+    while level and depth <= limits.DEPTH:
+        level = [
+            item
+            for outer in level
+            if isinstance(outer, (list, dict))
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        depth += 1
+    return Answer(text, text if level else value)
 
 
 def check(kind: str, policy: str) -> None:
@@ -305,8 +330,6 @@ _BROKEN = "The cell broke the session's own Python, say by replacing built-in fu
 
 
 def _layers(policy: Policy, without: Collection[str]) -> frozenset[str]:
-    from rlm.sandbox.confine import LAYERS
-
     if unknown := set(without) - set(LAYERS):
         raise ConfigurationError(f"There is no layer {', '.join(unknown)}; there are {', '.join(LAYERS)}.")
     return frozenset(LAYERS) if policy == "off" else frozenset(without)

@@ -154,10 +154,9 @@ class Launcher:
 
     def adopt(self, session: _Session, process: int) -> int:
         """Takes a process for the session's worker, if it is one of its group and a child of ours."""
-        try:
-            mine = os.getpgid(process) == session.group and os.waitid(os.P_PID, process, _PEEK) is None
-        except OSError:
-            mine = False
+        mine = False
+        with suppress(OSError):
+            mine = os.getpgid(process) == session.group and _status(process) == RUNNING
         if mine:
             session.worker = process
         return 0 if mine else GONE
@@ -218,7 +217,6 @@ class Launcher:
 
 _CLONE = {56, 220}
 # its number on x86-64 and arm64
-_PEEK = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 
 def _threads(thread: int) -> int:
@@ -229,10 +227,12 @@ def _threads(thread: int) -> int:
 
 
 def _status(process: int) -> int:
-    try:
-        ended = os.waitid(os.P_PID, process, _PEEK)
-    except ChildProcessError:  # a snapshot whose parent is about to end
+    if sys.platform == "darwin":  # no waitid(); a worker that is collected is nobody to signal
         return RUNNING
+    try:
+        ended = os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return GONE
     if ended is None:
         return RUNNING
     return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status

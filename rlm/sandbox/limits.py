@@ -8,8 +8,10 @@ STOP_GRACE = 2.0
 # seconds between asking a cell to stop and killing its process
 START_TIMEOUT = 30.0
 # seconds for the process to start, on top of the hand-over of the context
-CHECK_TIMEOUT = 2.0
+CHECK_TIMEOUT = 5.0
 # seconds for the process to show, after a cell, that it still works
+SEND_TIMEOUT = 10
+# seconds that a process may leave what it is sent unread
 ADOPTION = 5.0
 # seconds for a snapshot to take the place of a process that was ended
 MEMORY = 4 * 2**30
@@ -20,6 +22,8 @@ OUTPUT = 100_000
 # characters of a cell's output that are kept, head and tail
 SUB_CALLS = 10_000
 # sub calls of one session
+REFUSED = 1_000
+# further sub calls that are answered with the limit, before the process is ended
 THREADS = 64
 # at once
 DESCRIPTORS = 256
@@ -29,6 +33,8 @@ MAX_FRAME = 32 * 2**20
 # bytes of one frame
 MAX_ITEMS = 4_000_000
 # commas, brackets and braces of one frame: small JSON can become large objects
+DEPTH = 100
+# levels of lists and dicts in an answer's value
 MAX_PENDING = 256 * 2**20
 # bytes of prompts that wait for the sub model
 MAX_PROMPT = 4 * 2**20

@@ -12,7 +12,7 @@ from rlm.errors import ContextError
 from rlm.sandbox import launch, limits
 from rlm.sandbox.connection import Connection, WorkerDied
 from rlm.sandbox.context import transfer
-from rlm.sandbox.report import Policy, Report
+from rlm.sandbox.policy import Policy, Report
 
 TICK = 0.2
 # seconds between two looks at the clock and the cancel switch
