@@ -8,13 +8,17 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from rlm.sandbox.protocol import HEADER
 
 AHEAD = 256
 # prompts of a batch that are sent before the first of them is answered
+AWAKE = 0.0001
+# seconds
 
 
 class Channel:
@@ -56,12 +60,21 @@ class Channel:
         if sys.platform == "win32":
             self.fill(memoryview(head))
             return HEADER.unpack(head)[0], None
+        self._look_before_sleeping()
         got, ancillary, *_ = self.connection.recvmsg_into([head], socket.CMSG_SPACE(4))
         if not got:
             raise EOFError("the host is gone")
         self.fill(memoryview(head)[got:])
         descriptor = struct.unpack("=i", ancillary[0][2][:4])[0] if ancillary else None
         return HEADER.unpack(head)[0], descriptor
+
+    def _look_before_sleeping(self) -> None:
+        """Waits awake for what comes at once: to be woken takes longer than a quick reply."""
+        until = time.perf_counter() + AWAKE
+        while time.perf_counter() < until:
+            with suppress(BlockingIOError):
+                self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+                return
 
     def fill(self, view: memoryview) -> None:
         """Receives as many bytes as the view has."""
