@@ -269,8 +269,9 @@ def resident(pid: int) -> int:
 def test_a_launcher_that_died_is_replaced():
     with Sandbox("text", query=echo) as repl:
         repl.execute("x = 1")
-        launch.launcher()._process.kill()
-        launch.launcher()._process.wait()
+        process = launch.launcher()._process
+        process.kill()
+        process.wait()
         assert "restarted" in repl.execute("x").error
         assert repl.execute("context").value == "'text'"
 
