@@ -312,7 +312,7 @@ def test_a_host_that_is_killed_leaves_no_process_behind(code):
     host = subprocess.Popen([sys.executable, "-c", HOST, code], stdout=subprocess.PIPE)
     assert host.stdout.readline() == b"spinning\n"
     started = descendants(host.pid)
-    assert len(started) == 3  # the launcher, the worker, its snapshot
+    assert len(started) == 4  # the launcher, the worker, its snapshots before this cell and the one before
     host.send_signal(signal.SIGKILL)
     host.wait()
     host.stdout.close()

@@ -588,7 +588,7 @@ def test_a_forged_frame_ends_the_process_not_the_host(repl, frame):
 
 
 def test_a_forged_result_has_only_text(repl):
-    forged = b'{"do": "done", "id": 1, "stdout": {"a": 1}, "error": 5, "final": "no"}'
+    forged = b'{"do": "done", "id": 2, "stdout": {"a": 1}, "error": 5, "final": "no"}'
     code = f"import os\nf = {forged!r}\nos.write(CHANNEL, len(f).to_bytes(4, 'big') + f)"
     result = repl.execute(code.replace("CHANNEL", CHANNEL))
     assert (result.stdout, result.error, result.final) == ("{'a': 1}", "5", None)

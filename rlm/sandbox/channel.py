@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import socket
 import struct
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 from rlm.sandbox.protocol import HEADER
 
+DESCRIPTOR = struct.Struct("=i")
 AHEAD = 256
 # prompts of a batch that are sent before the first of them is answered
 AWAKE = 0.0001
@@ -31,7 +33,8 @@ class Channel:
         self.reading = False
         self.replies: dict[int, dict[str, Any]] = {}
         self.orders: list[tuple[dict[str, Any], int | None]] = []
-        self.ids = itertools.count(1)
+        self.ids = itertools.count(int.from_bytes(os.urandom(4), "big"))
+        self.awaited: set[int] = set()
 
     def send(self, frame: dict[str, Any]) -> None:
         data = json.dumps(frame).encode("ascii")
@@ -46,6 +49,7 @@ class Channel:
     def ask(self, prompts: list[str]) -> list[dict[str, Any]]:
         """Sends the prompts and returns their replies in order."""
         ids = [next(self.ids) for _ in prompts]
+        self.awaited.update(ids)
         for at, prompt in enumerate(prompts):
             if at >= AHEAD:
                 self._receive_until(lambda: ids[at - AHEAD] in self.replies)  # noqa: B023
@@ -65,7 +69,7 @@ class Channel:
         if not got:
             raise EOFError("the host is gone")
         self.fill(memoryview(head)[got:])
-        descriptor = struct.unpack("=i", ancillary[0][2][:4])[0] if ancillary else None
+        descriptor = DESCRIPTOR.unpack(ancillary[0][2][:4])[0] if ancillary else None
         return HEADER.unpack(head)[0], descriptor
 
     def _look_before_sleeping(self) -> None:
@@ -105,6 +109,8 @@ class Channel:
                     self.reading = False
                     self.changed.notify_all()
                 if frame["do"] == "reply":
-                    self.replies[frame["id"]] = frame
+                    if frame["id"] in self.awaited:  # another one answers a forged call
+                        self.awaited.discard(frame["id"])
+                        self.replies[frame["id"]] = frame
                 else:
                     self.orders.append((frame, descriptor))

@@ -8,7 +8,7 @@ STOP_GRACE = 2.0
 # seconds between asking a cell to stop and killing its process
 START_TIMEOUT = 30.0
 # seconds for the process to start, on top of the hand-over of the context
-CHECK_TIMEOUT = 5.0
+CHECK_TIMEOUT = 2.0
 # seconds for the process to show, after a cell, that it still works
 SEND_TIMEOUT = 10
 # seconds that a process may leave what it is sent unread

@@ -35,7 +35,8 @@ class Process(Session):
             ours.close()
             raise SandboxError(f"The REPL process did not start: {error}.") from error
         self.connection = Connection(ours)
-        self._spare: socket.socket | None = None
+        self._spares: list[socket.socket] = []
+        # the ends of snapshots, the oldest first: at most one from before the last cell, one of this cell
         self._frozen = False
 
     def order(self, order: Mapping[str, Any], *, snapshot: bool) -> None:
@@ -43,7 +44,8 @@ class Process(Session):
         theirs = None
         if snapshot:
             self._launcher.tell(Do.ALLOW, self._session)
-            self._spare, theirs = socket.socketpair()
+            ours, theirs = socket.socketpair()
+            self._spares.append(ours)
         try:
             self.connection.send(order, theirs.fileno() if theirs else None)
         finally:
@@ -51,27 +53,43 @@ class Process(Session):
                 theirs.close()
 
     def commit(self) -> None:
-        if self._spare:
-            self._spare.close()
-            self._spare = None
+        while len(self._spares) > 1:  # the older one is kept until the newer has shown that it is there
+            self._spares.pop(0 if _announced(self._spares[-1]) else -1).close()
 
-    def roll_back(self) -> bool:
+    def roll_back(self) -> int:
         self._launcher.tell(Do.SIGNAL, self._session, signal.SIGKILL)
         self.connection.close()
-        spare, self._spare, self._frozen = self._spare, None, False
-        if spare is None:
-            return False
+        self._frozen = False
+        cells = 0
+        while self._spares:
+            cells += 1
+            if self._adopt(self._spares.pop()):
+                self._let_go()
+                return cells
+        return 0
+
+    def _adopt(self, spare: socket.socket) -> bool:
+        """Lets the snapshot at the other end take over, if there is one."""
         self.connection = Connection(spare)
-        try:
+        frame = None
+        with suppress(OSError, WorkerDied):
             spare.sendall(b"!")
-            frame = self.connection.receive(limits.ADOPTION)
-        except (OSError, WorkerDied):
-            return False
+            spare.settimeout(limits.ADOPTION)
+            there = spare.recv(1)
+            spare.settimeout(None)
+            if there:
+                frame = self.connection.receive(limits.ADOPTION)
         process = frame.get("process") if frame else None
-        if not isinstance(process, int) or not 0 < process < 2**31:
-            return False
-        self._worker = process
-        return self._launcher.ask(Do.ADOPT, self._session, process) == 0
+        if isinstance(process, int) and 0 < process < 2**31:
+            self._worker = process
+            if self._launcher.ask(Do.ADOPT, self._session, process) == 0:
+                return True
+        self.connection.close()
+        return False
+
+    def _let_go(self) -> None:
+        while self._spares:
+            self._spares.pop().close()
 
     def interrupt(self) -> None:
         self._launcher.tell(Do.SIGNAL, self._session, signal.SIGINT)
@@ -111,7 +129,14 @@ class Process(Session):
     def close(self) -> None:
         self._launcher.tell(Do.CLOSE, self._session)
         self.connection.close()
-        self.commit()
+        self._let_go()
+
+
+def _announced(spare: socket.socket) -> bool:
+    try:
+        return bool(spare.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except BlockingIOError:
+        return False
 
 
 def _signal_name(number: int) -> str:

@@ -12,6 +12,7 @@ Host and worker exchange frames: HEADER (length, big-endian), then that many byt
                     {"do": "call", "id": n, "prompt": …}
                     {"do": "done", "id": n, "stdout": …, "value": …, "error": …, "stopped": bool,
                      "limits": […], "final": {"text": …, "value": …}}; what is not there is None
+                    {"do": "done", "id": n, "shown": […]}, to a check: what each of its cells did
                     {"do": "resumed", "process": n}, from a snapshot that has taken over
 A descriptor may come with an order: then the worker first leaves a snapshot behind, which waits there.
 

@@ -13,11 +13,11 @@ import itertools
 import json
 import linecache
 import re
-import threading
 import traceback
 import types
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
+from threading import get_ident
 from typing import Any
 
 from rlm.sandbox.limits import MAX_ANSWER, MAX_PROMPT, THREADS
@@ -120,6 +120,8 @@ class Repl:
 
     def __init__(self, ask: Ask, context: Any, *, output_limit: int, memory: int) -> None:
         self.ask = ask
+        self.thread = get_ident()
+        # that runs the cells
         self.output = Output(output_limit)
         self.output_limit = output_limit
         self.memory = memory
@@ -127,15 +129,25 @@ class Repl:
         self.running = self.asking = self.stop_asked = False
         self.module = types.ModuleType("__main__")
         self.names = self.module.__dict__
+        self.context = context
         self.given: dict[str, Any] = {
-            "__builtins__": builtins,
             "llm_query": self.llm_query,
             "llm_query_batched": self.llm_query_batched,
             "search": self.search,
             "FINAL": self.FINAL,
             "FINAL_VAR": self.FINAL_VAR,
         }
-        self.names.update(self.given, context=context, answer={"content": "", "ready": False})
+        self.names["answer"] = {"content": "", "ready": False}
+        self.restore()
+
+    def restore(self) -> None:
+        """Gives back the names that cells count on, where one has deleted them or made them useless."""
+        self.names = self.module.__dict__
+        self.names["__builtins__"] = builtins
+        self.names.setdefault("context", self.context)
+        for name, function in self.given.items():
+            if not callable(self.names.get(name)):
+                self.names[name] = function
 
     # What the model calls
 
@@ -206,7 +218,7 @@ class Repl:
         self.FINAL(name)
 
     def _ask(self, prompts: list[str]) -> list[dict[str, Any]]:
-        main = threading.current_thread() is threading.main_thread()
+        main = get_ident() == self.thread
         self.asking = self.asking or main
         try:
             return self.ask(prompts)
@@ -247,15 +259,6 @@ class Repl:
             done["limits"].append("output")
         return done | {"final": self.final, "stdout": stdout}
 
-    def check(self, word: str) -> dict[str, Any]:
-        """Runs a cell of the worker's own, with names of its own, to show that cells still work."""
-        names, output = self.names, self.output
-        self.names, self.output = {"__builtins__": builtins}, Output(self.output_limit)
-        try:
-            return self.execute("<check>", f"print({word!r})\n{word!r}")
-        finally:
-            self.names, self.output = names, output
-
     def resolve(self, text: str, variable: bool) -> dict[str, Any]:
         """Gives the value that a FINAL(…) in the reply's text names, if it names one.
 
@@ -277,7 +280,10 @@ class Repl:
     def _read_answer(self) -> None:
         """Takes the `answer` dict as final once it is marked ready, as models trained elsewhere do."""
         answer = self.names.get("answer")
-        if isinstance(answer, dict) and answer.get("ready"):
+        if type(answer) is not dict:
+            return
+        ready = answer.get("ready")
+        if type(ready) in (bool, int, str) and ready:  # another type's own code would run in every later cell
             answer["ready"] = False
             self.FINAL(answer.get("content"))
 
@@ -294,6 +300,7 @@ class Repl:
                 value = eval(compile(ast.Expression(last.value), name, "eval"), self.names)  # type: ignore[attr-defined]
         finally:
             self.mend()
+            self.restore()
         return None if value is None else show(value, self.output_limit)
 
     def _prepare(self, node: ast.AST) -> None:

@@ -9,6 +9,13 @@ from rlm.sandbox import intake
 from rlm.sandbox.channel import Channel
 from rlm.sandbox.repl import Repl, describe
 
+CHECK = (
+    "class A:\n    word = 'WORD'\nprint(A.word)\nlist(range(50)), search('another'), search('a third')",
+    "llm_query('WORD' + context[:0])",
+    "1 / 0",
+    "FINAL('WORD')",
+)
+# cells that try all that a cell may count on; the host answers the sub call itself
 S = TypeVar("S", bound="Server")
 
 
@@ -41,7 +48,13 @@ class Server:
             return self.repl.execute(order["name"], order["code"])
         if order["do"] == "resolve":
             return self.repl.resolve(order["text"], order["variable"])
-        return self.repl.check(order["word"])
+        return {"shown": self.check(order["word"])}
+
+    def check(self, word: str) -> list[dict[str, Any]]:
+        """Shows that cells still work, with cells and names that the model's have nothing to do with."""
+        probe = Repl(self.channel.ask, "one line\nanother", output_limit=1000, memory=0)
+        probe.mend = self.repl.mend
+        return [probe.execute("<check>", cell.replace("WORD", word)) for cell in CHECK]
 
     def snapshot(self, spare: int) -> bool:
         """Leaves a copy behind that waits at its own connection; True in the copy, once it takes over."""

@@ -64,11 +64,11 @@ class Session:
         self.connection.send(order)
 
     def commit(self) -> None:
-        """The cell went well: the snapshot is not needed."""
+        """The cell went well: snapshots older than its own are not needed."""
 
-    def roll_back(self) -> bool:
-        """Lets the snapshot take the REPL's place; False where there is none that can."""
-        return False
+    def roll_back(self) -> int:
+        """Lets a snapshot take the REPL's place; of how many cells the work is lost, or 0 where none can."""
+        return 0
 
     def interrupt(self) -> None:
         """Asks the cell to stop."""

@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import time
+from os import _exit, close, fork, getpid, getppid  # as they are before any cell
 from typing import Any
 
 from rlm.sandbox import confine, limits
@@ -39,7 +40,7 @@ def main(connection: int, supervisor: socket.socket, ruleset: int | None, folder
             worker.confine(supervisor, ruleset, folders)
             worker.run()
     except EOFError:
-        os._exit(0)
+        _exit(0)
 
 
 class Worker(Server):
@@ -52,12 +53,13 @@ class Worker(Server):
         self.repl.mend = self.mend
         builtins.input = no_input
         self.builtins, self.intact = vars(builtins), dict(vars(builtins))
+        sys.path += start["packages"]
+        self.path, self.finders, self.hooks = sys.path.copy(), sys.meta_path.copy(), sys.path_hooks.copy()
         self.recursion = sys.getrecursionlimit()
         self.switching = sys.getswitchinterval()
         for name in [name for name in sys.modules if name.partition(".")[0] in ("rlm", "__main__")]:
             del sys.modules[name]  # the model's own modules of these names are others
         sys.modules["__main__"] = self.repl.module
-        sys.path += start["packages"]
         self.mend()
 
     def confine(self, supervisor: socket.socket, ruleset: int | None, folders: list[str]) -> None:
@@ -78,8 +80,13 @@ class Worker(Server):
         self.builtins.update(self.intact)
         sys.stdout = sys.stderr = self.repl.output
         signal.signal(signal.SIGINT, self.repl.stop)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.set_wakeup_fd(-1)
+        for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
+            signal.setitimer(timer, 0)
+        self.channel.connection.setblocking(True)
+        sys.path, sys.meta_path, sys.path_hooks = self.path.copy(), self.finders.copy(), self.hooks.copy()
         for hook in (sys.settrace, sys.setprofile, threading.settrace, threading.setprofile):
             hook(None)
         gc.enable()
@@ -88,25 +95,26 @@ class Worker(Server):
 
     def snapshot(self, spare: int) -> bool:
         try:
-            copy = os.fork()
+            copy = fork()
         except Exception:  # refused, or a warning that a cell has made an error: it works without
             copy = -1
         if copy:
-            os.close(spare)
+            close(spare)
             return False
         self.channel.connection.close()
         connection = socket.socket(fileno=spare)
+        connection.sendall(b".")  # the host may let an older one go
         if not connection.recv(1):
-            os._exit(0)  # the cell went well, or the host is gone
+            _exit(0)  # the cell went well, or the host is gone
         deadline = time.monotonic() + limits.ADOPTION
-        while os.getppid() != self.launcher:  # the worker is about to die
+        while getppid() != self.launcher:  # the worker is about to die
             if time.monotonic() > deadline:
-                os._exit(0)
+                _exit(0)
             time.sleep(0.0002)
         confine.die_with_parent()
-        if os.getppid() != self.launcher:
-            os._exit(0)
+        if getppid() != self.launcher:
+            _exit(0)
         self.channel = Channel(connection)
         self.repl.ask = self.channel.ask
-        self.channel.send({"do": "resumed", "process": os.getpid()})
+        self.channel.send({"do": "resumed", "process": getpid()})
         return True

@@ -1,0 +1,1 @@
+"""Cells that attack: files by aim in percent format, and the harness that runs them against the sandbox."""
