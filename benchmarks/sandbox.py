@@ -58,9 +58,7 @@ def start() -> None:
 
 
 def start_cold() -> None:
-    if launch._shared:
-        launch._shared.end()
-        launch._shared = None
+    launch.restart()
     start()
 
 

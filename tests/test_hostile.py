@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from hostile.harness import AIMS, KERNEL_LAYERS, NO_SUCH_THING, Snippet, Stage, all_snippets, attempt
 
+from rlm.sandbox import launch
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the cells attack Linux")
 SNIPPETS = all_snippets()
 FEWEST = 20
@@ -25,6 +27,7 @@ FEWEST = 20
 def stage() -> Iterator[Stage]:
     with Stage() as built:
         yield built
+    launch.restart()  # it has adopted what cells without confinement have started
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=str)

@@ -135,9 +135,12 @@ def launcher() -> Launcher:
         return _shared
 
 
-def _end() -> None:
+def restart() -> None:
+    """Ends the launcher and all its sessions; the next session starts another one."""
+    global _shared
     if _shared:
         _shared.end()
+    _shared = None
 
 
 def _forget() -> None:
@@ -149,6 +152,6 @@ def _forget() -> None:
     _shared = None
 
 
-atexit.register(_end)
+atexit.register(restart)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
