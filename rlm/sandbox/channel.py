@@ -19,7 +19,7 @@ from rlm.sandbox.protocol import HEADER
 DESCRIPTOR = struct.Struct("=i")
 AHEAD = 256
 # prompts of a batch that are sent before the first of them is answered
-AWAKE = 0.0001
+AWAKE = 0.0002
 # seconds
 
 
