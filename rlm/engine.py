@@ -22,7 +22,7 @@ from rlm.errors import Cancelled, ConfigurationError, RLMError
 from rlm.history import History
 from rlm.parsing import parse
 from rlm.sandbox import Kind, Policy, Sandbox
-from rlm.sandbox.host import check as check_sandbox
+from rlm.sandbox.host import validate
 from rlm.sandbox.limits import CELL_TIMEOUT, LEAST_MEMORY, MEMORY, SUB_CALLS
 from rlm.types import (
     Action,
@@ -104,7 +104,7 @@ class RLM:
             max_sub_calls=max_sub_calls,
             temperature=temperature,
         )
-        check_sandbox(sandbox, policy)
+        validate(sandbox, policy)
         _check_objects(model, recursive_model, host, root_client, sub_client, on_event)
 
         def build(name: str) -> Client:

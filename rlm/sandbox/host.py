@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import secrets
 import sys
 import threading
@@ -23,7 +22,6 @@ from rlm.sandbox.policy import KINDS, LAYERS, POLICIES, Kind, Policy, Report
 from rlm.sandbox.session import TICK, Session
 from rlm.types import Answer, Execution, Final
 
-logger = logging.getLogger(__name__)
 _Call = Callable[[Connection, "_Clock", object, object], None]
 # what is done with a sub call: by which connection it came, the cell's clock, its number and prompt
 
@@ -73,7 +71,7 @@ class Sandbox:
         without: Collection[str] = (),
         cancel: Cancel | None = None,
     ) -> None:
-        check(kind, policy)
+        validate(kind, policy)
         if kind == "inprocess":
             policy, snapshots = "off", False
         self.cell_timeout = cell_timeout
@@ -221,8 +219,8 @@ class Sandbox:
         """Puts another process in the place of one that is broken, and says what that means."""
         assert self._session
         if cells := self._session.roll_back():
-            back = "this cell" if cells == 1 else "the cell before this one"
-            return f"The session was rolled back to before {back}: variables from before it are kept."
+            back = "this cell" if cells == 1 else f"the last {cells} cells"
+            return f"The session was rolled back to before {back}: older variables are kept."
         self._session.close()
         self._start()
         return "The session was restarted: `context` is there again, all your variables are lost."
@@ -339,7 +337,7 @@ def _answer(text: str, value: Any) -> Answer:
     return Answer(text, text if level else value)
 
 
-def check(kind: str, policy: str) -> None:
+def validate(kind: str, policy: str) -> None:
     """Raises ConfigurationError where there is no such kind of sandbox, or no such policy."""
     for name, given, known in (("sandbox", kind, KINDS), ("policy", policy, POLICIES)):
         if given not in known:

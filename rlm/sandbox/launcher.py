@@ -95,8 +95,7 @@ class Launcher:
         do, number, argument = REQUEST.unpack(data)
         session = self.sessions.get(number)
         if do == Do.SPAWN:
-            (connection,) = struct.unpack("=i", ancillary[0][2][:4])
-            self.answer(self.spawn(connection))
+            self.answer(self.spawn(ancillary[0][2][:4]) if ancillary else -1)
         elif do == Do.STATUS:
             self.answer(_status(session.worker) if session else GONE)
         elif do == Do.ADOPT:
@@ -104,29 +103,30 @@ class Launcher:
         elif session and do == Do.ALLOW:
             session.may_fork = True
         elif session and do == Do.SIGNAL:
-            with suppress(ProcessLookupError):
-                os.kill(
-                    session.worker, argument
-                )  # never another process: the worker is not reaped before CLOSE
+            with suppress(ProcessLookupError):  # never another one of this number: it is kept until CLOSE
+                os.kill(session.worker, argument)
         elif session and do == Do.CLOSE:
             self.close(session)
 
     def answer(self, number: int) -> None:
         self.control.sendall(ANSWER.pack(number))
 
-    def spawn(self, connection: int) -> int:
-        ours, theirs = socket.socketpair()
+    def spawn(self, descriptor: bytes) -> int:
+        (connection,) = struct.unpack("=i", descriptor)
+        ends: tuple[socket.socket, ...] = ()
         try:
+            ours, theirs = ends = socket.socketpair()
             pid = os.fork()
-        except OSError:
-            pid = -1
+        except OSError:  # no more descriptors, processes or memory
+            for end in ends:
+                end.close()
+            return -1
+        finally:
+            if os.getpid() == self.process:
+                os.close(connection)
         if pid == 0:
             self.become_worker(connection, theirs)
         theirs.close()
-        os.close(connection)
-        if pid < 0:
-            ours.close()
-            return -1
         with suppress(OSError):  # the child does it too: whoever is first
             os.setpgid(pid, pid)
         session = self.sessions[pid] = _Session(pid, pid)
@@ -141,9 +141,7 @@ class Launcher:
             signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # a snapshot that is not needed leaves no zombie
             confine.die_with_parent()
             low = 3
-            for kept in sorted(
-                {connection, supervisor.fileno()} | ({self.ruleset} if self.ruleset else set())
-            ):
+            for kept in sorted(filter(None, (connection, supervisor.fileno(), self.ruleset))):
                 os.closerange(low, kept)
                 low = kept + 1
             os.closerange(low, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
@@ -157,9 +155,13 @@ class Launcher:
         mine = False
         with suppress(OSError):
             mine = os.getpgid(process) == session.group and _status(process) == RUNNING
-        if mine:
-            session.worker = process
-        return 0 if mine else GONE
+        if not mine:
+            return GONE
+        session.worker = process
+        for other in _members(session.group) - {process}:  # the old worker, and what it may have left behind
+            with suppress(OSError):
+                os.kill(other, signal.SIGKILL)
+        return 0
 
     def close(self, session: _Session) -> None:
         del self.sessions[session.group]
@@ -236,6 +238,17 @@ def _status(process: int) -> int:
     if ended is None:
         return RUNNING
     return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+
+
+def _members(group: int) -> set[int]:
+    """The processes of a group; none where /proc does not tell."""
+    found = set()
+    with suppress(OSError):
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            with suppress(OSError):
+                if os.getpgid(int(name)) == group:
+                    found.add(int(name))
+    return found
 
 
 def _kill_group(session: _Session) -> None:

@@ -14,6 +14,8 @@ SEND_TIMEOUT = 10
 # seconds that a process may leave what it is sent unread
 ADOPTION = 5.0
 # seconds for a snapshot to take the place of a process that was ended
+MISSED = 3
+# snapshots that may fail before no more are tried: a cell may have taken the fork for itself
 MEMORY = 4 * 2**30
 # bytes of address space that the REPL may use beyond the context
 LEAST_MEMORY = 64 * 2**20

@@ -19,7 +19,7 @@ from rlm.sandbox.session import Session
 
 
 class Process(Session):
-    """A session of a worker process, and at most one snapshot of it that waits to take over.
+    """A session of a worker process, and snapshots of it that wait to take over.
 
     Raises:
         SandboxError: it cannot be started.
@@ -30,22 +30,26 @@ class Process(Session):
         ours, theirs = socket.socketpair()
         try:
             with theirs:
-                self._session = self._worker = self._launcher.spawn(theirs)
+                self._number = self._worker = self._launcher.spawn(theirs)
         except OSError as error:
             ours.close()
             raise SandboxError(f"The REPL process did not start: {error}.") from error
         self.connection = Connection(ours)
-        self._spares: list[socket.socket] = []
-        # the ends of snapshots, the oldest first: at most one from before the last cell, one of this cell
+        self._cells = 0
+        self._spares: list[tuple[int, socket.socket]] = []
+        # the host's ends of snapshots, the older one first: before which cell it was taken, and the end
+        self._missed = 0
+        # snapshots that were granted and did not come about
         self._frozen = False
 
     def order(self, order: Mapping[str, Any], *, snapshot: bool) -> None:
         self.thaw()
         theirs = None
-        if snapshot:
-            self._launcher.tell(Do.ALLOW, self._session)
+        if snapshot and self._missed < limits.MISSED:
+            self._launcher.tell(Do.ALLOW, self._number)
             ours, theirs = socket.socketpair()
-            self._spares.append(ours)
+            self._cells += 1
+            self._spares.append((self._cells, ours))
         try:
             self.connection.send(order, theirs.fileno() if theirs else None)
         finally:
@@ -53,19 +57,22 @@ class Process(Session):
                 theirs.close()
 
     def commit(self) -> None:
-        while len(self._spares) > 1:  # the older one is kept until the newer has shown that it is there
-            self._spares.pop(0 if _announced(self._spares[-1]) else -1).close()
+        if not self._spares:
+            return
+        there = _announced(self._spares[-1][1])
+        self._missed += not there
+        if len(self._spares) > 1:  # the older one is kept until the newer has shown that it is there
+            self._spares.pop(0 if there else -1)[1].close()
 
     def roll_back(self) -> int:
-        self._launcher.tell(Do.SIGNAL, self._session, signal.SIGKILL)
+        self._launcher.tell(Do.SIGNAL, self._number, signal.SIGKILL)
         self.connection.close()
         self._frozen = False
-        cells = 0
         while self._spares:
-            cells += 1
-            if self._adopt(self._spares.pop()):
+            cell, spare = self._spares.pop()
+            if self._adopt(spare):
                 self._let_go()
-                return cells
+                return self._cells - cell + 1
         return 0
 
     def _adopt(self, spare: socket.socket) -> bool:
@@ -82,28 +89,28 @@ class Process(Session):
         process = frame.get("process") if frame else None
         if isinstance(process, int) and 0 < process < 2**31:
             self._worker = process
-            if self._launcher.ask(Do.ADOPT, self._session, process) == 0:
+            if self._launcher.ask(Do.ADOPT, self._number, process) == 0:
                 return True
         self.connection.close()
         return False
 
     def _let_go(self) -> None:
         while self._spares:
-            self._spares.pop().close()
+            self._spares.pop()[1].close()
 
     def interrupt(self) -> None:
-        self._launcher.tell(Do.SIGNAL, self._session, signal.SIGINT)
+        self._launcher.tell(Do.SIGNAL, self._number, signal.SIGINT)
 
     def freeze(self) -> None:
         if sys.platform == "linux" and not self._frozen:
             with suppress(OSError):
                 if os.stat(f"/proc/{self._worker}/task").st_nlink > 3:  # ".", ".." and the main thread
-                    self._launcher.tell(Do.SIGNAL, self._session, signal.SIGSTOP)
+                    self._launcher.tell(Do.SIGNAL, self._number, signal.SIGSTOP)
                     self._frozen = True
 
     def thaw(self) -> None:
         if self._frozen:
-            self._launcher.tell(Do.SIGNAL, self._session, signal.SIGCONT)
+            self._launcher.tell(Do.SIGNAL, self._number, signal.SIGCONT)
             self._frozen = False
 
     def cpu_seconds(self) -> float:
@@ -116,7 +123,7 @@ class Process(Session):
 
     def how_it_ended(self) -> str:
         deadline = time.monotonic() + limits.CHECK_TIMEOUT
-        while (code := self._launcher.ask(Do.STATUS, self._session)) == RUNNING:
+        while (code := self._launcher.ask(Do.STATUS, self._number)) == RUNNING:
             if time.monotonic() > deadline or sys.platform != "linux":
                 return "The cell closed the session's connection."
             time.sleep(0.001)
@@ -127,7 +134,7 @@ class Process(Session):
         return f"The cell ended the Python process (exit code {code})."
 
     def close(self) -> None:
-        self._launcher.tell(Do.CLOSE, self._session)
+        self._launcher.tell(Do.CLOSE, self._number)
         self.connection.close()
         self._let_go()
 

@@ -160,14 +160,7 @@ import gc
 gc.callbacks.append(lambda *_: os._exit(3))
 gc.set_threshold(1)
 
-# %% codec-table | check, snapshots
-import encodings, sys
-encodings._cache.clear()
-encodings.search_function = None
-codecs = sys.modules["codecs"]
-codecs.lookup = codecs.getincrementaldecoder = None
-
-# %% packing-replaced | check, snapshots
+# %% packing-replaced | check, snapshots | failed once
 import struct, sys
 struct.Struct = struct.pack = struct.unpack = None
 names = sys._getframe(1).f_globals
@@ -181,7 +174,7 @@ socket.socket.sendall = socket.socket.recv_into = lambda *_: os._exit(3)
 import socket
 socket.socket.sendall = lambda self, data: None
 
-# %% locks-replaced | check, snapshots
+# %% locks-replaced | check, snapshots | failed once
 import threading
 threading.Lock = threading.Condition = threading.current_thread = threading.main_thread = None
 
@@ -200,7 +193,7 @@ import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal = signal.getsignal = signal.pthread_sigmask = signal.set_wakeup_fd = None
 
-# %% handlers-of-every-signal | check, snapshots
+# %% handlers-of-every-signal | check, snapshots | failed once
 import signal
 for number in signal.valid_signals() - {9, 19}:
     signal.signal(number, lambda *_: os._exit(3))
@@ -249,18 +242,6 @@ import sys
 frame = sys._getframe()
 while frame := frame.f_back:
     frame.f_globals.update(json=None, os=None, sys=None, ast=None)
-
-# %% globals-found-by-the-collector | check, snapshots
-import gc
-for thing in gc.get_objects():
-    if type(thing) is dict and "MAX_FRAME" in thing:
-        thing["HEADER"] = thing["serve"] = thing["builtins"] = None
-
-# %% functions-with-other-code | check, snapshots
-import gc, types
-for thing in gc.get_objects():
-    if type(thing) is types.FunctionType and thing.__code__.co_filename.endswith("worker.py"):
-        thing.__code__ = (lambda *_, **__: None).__code__
 
 # %% defaults-of-functions | check, snapshots
 import gc, types

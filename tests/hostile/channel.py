@@ -156,12 +156,6 @@ threading.Thread(target=lambda: [os.read(fd, 2**16) for fd in copies for _ in ra
 for fd in channels():
     os.set_blocking(fd, False)
 
-# %% with-a-time-out | check, snapshots
-import gc, socket
-for thing in gc.get_objects():
-    if type(thing) is socket.socket:
-        thing.settimeout(0.0001)
-
 # %% shut-for-writing | snapshots
 import socket
 for fd in channels():
@@ -207,7 +201,7 @@ for thing in gc.get_objects():
     if type(thing).__name__ == "Channel":
         vars(thing).clear()
 
-# %% replies-poisoned | check, snapshots
+# %% replies-poisoned | check, snapshots | failed once
 import gc
 for thing in gc.get_objects():
     if type(thing).__name__ == "Channel":

@@ -137,21 +137,12 @@ signal.setitimer(signal.ITIMER_REAL, 0.01)
 while True:
     pass
 
-# %% interrupt-of-main | process
-import _thread
-_thread.interrupt_main()
-
 # %% interrupts-without-end | check, snapshots | may break one cell
 import _thread, threading
 def interrupt():
     while True:
         _thread.interrupt_main()
 threading.Thread(target=interrupt, daemon=True).start()
-
-# %% interrupts-from-an-interval-timer | check, snapshots
-import signal
-signal.signal(signal.SIGALRM, signal.getsignal(signal.SIGINT))
-signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
 
 # %% raised-in-the-main-thread | check, snapshots | may break one cell
 import threading, time
@@ -183,11 +174,6 @@ raise Over("over")
 
 # %% exception-group | process
 raise BaseExceptionGroup("many", [SystemExit(1), KeyboardInterrupt(), ValueError()])
-
-# %% stop-of-the-worker-raised | process
-import sys
-stop = sys.modules["signal"].getsignal(2)
-stop(2, None)
 
 # %% error-whose-text-ends-the-process | snapshots
 class Evil(Exception):

@@ -120,13 +120,6 @@ while True:
     except BaseException:
         pass
 
-# %% spinning-thread | check, snapshots
-import threading
-def spin():
-    while True:
-        sum(range(10**5))
-threading.Thread(target=spin, daemon=True).start()
-
 # %% thread-that-holds-the-interpreter | snapshots
 import threading, time
 threading.Thread(target=lambda: sum(range(10**12)), daemon=True).start()
@@ -261,20 +254,6 @@ class Endless:
                 pass
 Endless()
 
-# %% endless-answer | clock
-class Endless(str):
-    def strip(self, *_):
-        while True:
-            pass
-FINAL(Endless("x"))
-
-# %% endless-key | clock
-class Endless(dict):
-    def keys(self):
-        while True:
-            pass
-FINAL(Endless(content="", ready=True))
-
 # %% one-big-block | limits
 import mmap
 blocks = mmap.mmap(-1, 6 * 2**30)
@@ -334,11 +313,6 @@ import faulthandler
 faulthandler.dump_traceback_later(0.1, exit=True, file=open("/dev/null", "w"))
 while True:
     pass
-
-# %% alarm-that-comes-late | check, snapshots
-import signal
-signal.signal(signal.SIGALRM, lambda *_: print("late"))
-signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
 
 # %% alarm-that-kills-later | snapshots | may break one cell
 import signal

@@ -43,7 +43,8 @@ AIMS = ("secrets", "network", "processes", "files", "hangs", "exits", "channel",
 KERNEL_LAYERS = ("limits", "capabilities", "landlock", "seccomp", "supervisor")
 # what stops an effect that would happen otherwise: without them the oracle must see it
 LAYERS = (*KERNEL_LAYERS, "snapshots", "clock", "check", "host", "process")
-NOTES = ("may lose variables", "may break one cell", "may use up sub calls", "needs root")
+NOTES = ("may lose variables", "may break one cell", "may use up sub calls", "needs root", "failed once")
+# failed once: it got through an earlier version, and what stops it now is no layer that can be left out
 CONTEXT = "alpha\nbeta\n"
 NEXT_CELLS: dict[str, tuple[str, str | None, str | None, Answer | None]] = {
     "print('next'); 6 * 7": ("next\n", "42", None, None),

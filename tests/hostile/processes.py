@@ -1,13 +1,13 @@
 # Nothing is started, and no other process is touched.
 
-# %% system | supervisor
+# %% system | seccomp
 os.system(f"echo hello > {target['folder']}/new.txt")
 
-# %% subprocess | supervisor
+# %% subprocess | seccomp
 import subprocess
 print(subprocess.run(["/bin/cat", target["secret_file"]], capture_output=True).stdout)
 
-# %% popen | supervisor
+# %% popen | seccomp
 print(os.popen(f"cat {target['secret_file']}").read())
 
 # %% exec | seccomp
@@ -33,10 +33,10 @@ memory = os.memfd_create("x", 0)
 os.write(memory, f"#!/bin/sh\necho hello > {target['folder']}/new.txt\n".encode())
 os.execve(memory, ["x"], {})
 
-# %% fork | supervisor
+# %% fork | seccomp
 forked(os.fork())
 
-# %% double-fork | supervisor
+# %% double-fork | seccomp
 if (pid := os.fork()) == 0:
     if os.fork() == 0:
         import time
@@ -45,7 +45,7 @@ if (pid := os.fork()) == 0:
     os._exit(0)
 forked(pid)
 
-# %% child-that-stays | supervisor
+# %% child-that-stays | seccomp
 import time
 if os.fork() == 0:
     os.setsid()
@@ -53,64 +53,64 @@ if os.fork() == 0:
     os._exit(0)
 escaped()
 
-# %% fork-in-a-thread | supervisor
+# %% fork-in-a-thread | seccomp
 import threading
 thread = threading.Thread(target=lambda: forked(os.fork()))
 thread.start()
 thread.join()
 
-# %% fork-of-libc | supervisor
+# %% fork-of-libc | seccomp
 forked(libc.fork())
 
-# %% fork-by-number | supervisor
+# %% fork-by-number | seccomp
 forked(raw(57) if target["machine"] == "x86_64" else syscall("clone", 17, 0, 0, 0, 0))
 
-# %% clone | supervisor
+# %% clone | seccomp
 forked(syscall("clone", 17, 0, 0, 0, 0))
 
-# %% clone-with-the-parent-of-mine | supervisor
+# %% clone-with-the-parent-of-mine | seccomp
 if syscall("clone", 0x8000 | 17, 0, 0, 0, 0) == 0:
     os._exit(0)
 escaped()
 
-# %% clone-without-a-signal | supervisor
+# %% clone-without-a-signal | seccomp
 if (pid := syscall("clone", 0, 0, 0, 0, 0)) == 0:
     os._exit(0)
 escaped()
 
-# %% clone3 | supervisor, seccomp
+# %% clone3 | seccomp
 arguments = (ctypes.c_uint64 * 11)(0, 0, 0, 0, 17)
 forked(syscall("clone3", arguments, 88))
 
-# %% clone-into-namespaces | seccomp, supervisor | needs root
+# %% clone-into-namespaces | seccomp | needs root
 forked(syscall("clone", 0x10000000 | 17, 0, 0, 0, 0))
 
-# %% clone-of-nonsense | seccomp, supervisor
+# %% clone-of-nonsense | seccomp
 probe("clone", 0x00010000 | 17, 0, 0, 0, 0)
 
-# %% posix_spawn | supervisor, seccomp
+# %% posix_spawn | seccomp
 pid = os.posix_spawn("/bin/sh", ["sh", "-c", f"echo hello > {target['folder']}/new.txt"], {})
 os.waitpid(pid, 0)
 
-# %% multiprocessing | supervisor
+# %% multiprocessing | seccomp
 import multiprocessing
 process = multiprocessing.get_context("fork").Process(target=os.getpid)
 process.start()
 process.join()
 escaped()
 
-# %% process-pool | supervisor
+# %% process-pool | seccomp
 from concurrent.futures import ProcessPoolExecutor
 import multiprocessing
 with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
     escaped(pool.submit(os.getpid).result() > 0)
 
-# %% terminal-fork | supervisor
+# %% terminal-fork | seccomp
 import pty
 pid, terminal = pty.fork()
 forked(pid)
 
-# %% fork-bomb | supervisor
+# %% fork-bomb | seccomp
 import time
 for _ in range(20):
     if os.fork() == 0:
@@ -118,17 +118,19 @@ for _ in range(20):
         os._exit(0)
 escaped()
 
-# %% many-threads | limits, supervisor
-import threading, time
+# %% many-threads | supervisor
+import threading
 event = threading.Event()
-for _ in range(1000):
+threading.stack_size(2**16)
+for _ in range(200):
     threading.Thread(target=event.wait, daemon=True).start()
 event.set()
 escaped()
 
-# %% many-threads-by-start_new_thread | limits, supervisor
+# %% many-threads-by-start_new_thread | supervisor
 import _thread, time
-for _ in range(2000):
+_thread.stack_size(2**16)
+for _ in range(200):
     _thread.start_new_thread(time.sleep, (0.3,))
 escaped()
 
@@ -205,11 +207,7 @@ event = (ctypes.c_int * 16)(0, 0, 10, 4, target["victim"])
 probe("timer_create", 1, event, ctypes.byref(ctypes.c_int()))
 
 # %% nice-of-the-victim | seccomp
-os.setpriority(os.PRIO_PROCESS, target["victim"], 5)
-
-# %% nice-of-the-user | seccomp
-os.setpriority(os.PRIO_USER, 0, os.getpriority(os.PRIO_PROCESS, target["victim"]))
-escaped()
+os.setpriority(os.PRIO_PROCESS, target["victim"], os.getpriority(os.PRIO_PROCESS, 0) + 1)
 
 # %% affinity-of-the-victim | seccomp
 os.sched_setaffinity(target["victim"], {min(os.sched_getaffinity(target["victim"]))})

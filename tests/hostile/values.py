@@ -170,9 +170,6 @@ print("\ud800" * 10)
 # %% lone-surrogates-as-an-answer | process
 FINAL("x\ud800")
 
-# %% lone-surrogates-as-a-prompt | process
-print(llm_query(context + "\ud800"))
-
 # %% not-a-number-as-an-answer | process
 FINAL({"a": float("nan"), "b": [float("inf"), -float("inf")]})
 
