@@ -77,8 +77,8 @@ def test_a_wrong_name_is_a_clear_error(options, says):
 
 
 class NoLandlock(launch.Launcher):
-    def command(self, control: int) -> list[str]:
-        program, *rest = super().command(control)
+    def command(self) -> list[str]:
+        program, *rest = super().command()
         boot = rest.index("-c") + 1
         broken = "from rlm.sandbox import confine\ndef no(folders): raise confine.Unavailable\n"
         rest[boot] = rest[boot].replace("launcher.main", f"{broken}confine.prepare_files = no\nlauncher.main")
@@ -317,6 +317,33 @@ def test_a_host_that_is_killed_leaves_no_process_behind(code):
     host.wait()
     host.stdout.close()
     wait_until(lambda: not any(map(lives, started)), seconds=1.0)
+
+
+@pytest.mark.parametrize(
+    ("before", "says"),
+    [
+        pytest.param("for fd in range(3): os.close(fd)", "42", id="no-standard-descriptors"),
+        pytest.param("signal.signal(signal.SIGCHLD, signal.SIG_IGN)", "42", id="ignores-sigchld"),
+        pytest.param("signal.pthread_sigmask(0, signal.valid_signals())", "42", id="blocks-signals"),
+        pytest.param("sys.executable = None", "set sys.executable", id="no-executable"),
+        pytest.param("sys.executable = '/nowhere'", "/nowhere: No such file", id="wrong-executable"),
+        pytest.param("sys.executable = '/bin/true'", "did not start: ", id="another-program"),
+    ],
+)
+def test_a_host_of_an_unusual_kind_runs_cells_or_says_why_not(before, says, tmp_path):
+    report = tmp_path / "report"
+    code = f"""
+import os, signal, sys
+from rlm.sandbox import Sandbox
+{before}
+try:
+    with Sandbox(42, query=str) as repl: said = repl.execute("context").value
+except Exception as error:
+    said = f"{{type(error).__name__}}: {{error}}"
+with open({str(report)!r}, "w") as file: file.write(said)
+"""
+    subprocess.run([sys.executable, "-c", code], timeout=60, check=True)
+    assert says in report.read_text()
 
 
 def wait_until(there: Callable[[], bool], seconds: float = 2.0) -> None:

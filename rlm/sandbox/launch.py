@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 
 from rlm.errors import SandboxError
+from rlm.sandbox.limits import ADOPTION, START_TIMEOUT
 from rlm.sandbox.protocol import ANSWER, GONE, REQUEST, Do
 
 _BOOT = """
@@ -21,7 +22,7 @@ for name, folder in (("rlm", sys.argv[1]), ("rlm.sandbox", sys.argv[1] + "/sandb
     sys.modules[name] = types.ModuleType(name)
     sys.modules[name].__path__ = [folder]
 from rlm.sandbox import launcher
-launcher.main(int(sys.argv[2]), sys.argv[3:])
+launcher.main(sys.argv[2:])
 """
 # the package's own __init__ would load what a worker does not need
 _ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=2"}
@@ -34,29 +35,29 @@ class Launcher:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        if not sys.executable:
+            raise SandboxError("The REPL process did not start: set sys.executable to the path of a Python.")
         self._control, theirs = socket.socketpair()
+        self._control.settimeout(START_TIMEOUT)
         try:
             with theirs:
                 self._process = subprocess.Popen(
-                    self.command(theirs.fileno()),
-                    stdin=subprocess.DEVNULL,
+                    self.command(),
+                    stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     cwd=os.sep,
                     env=_ENVIRONMENT,
-                    pass_fds=[theirs.fileno()],
                     start_new_session=True,
                 )
         except OSError as error:
             self._control.close()
-            raise SandboxError(
-                f"The REPL process did not start: cannot run {sys.executable}: {error}"
-            ) from error
+            why = f"{sys.executable}: {error.strerror}"
+            raise SandboxError(f"The REPL process did not start: {why}.") from error
 
-    def command(self, control: int) -> list[str]:
-        """A clean interpreter that runs the launcher on this descriptor."""
-        package = str(Path(__file__).parents[1])
-        return [sys.executable, "-I", "-S", "-c", _BOOT, package, str(control), *readable()]
+    def command(self) -> list[str]:
+        """A clean interpreter that runs the launcher; its standard input is the connection to it."""
+        return [sys.executable, "-I", "-S", "-c", _BOOT, str(Path(__file__).parents[1]), *readable()]
 
     def spawn(self, connection: socket.socket) -> int:
         """Forks a worker that speaks over this connection."""
@@ -87,9 +88,13 @@ class Launcher:
     def _answer(self) -> int:
         data = b""
         while len(data) < ANSWER.size:
-            more = self._control.recv(ANSWER.size - len(data))
+            try:
+                more = self._control.recv(ANSWER.size - len(data))
+            except TimeoutError:
+                self._process.kill()  # its late answer would be taken for the answer to something else
+                more = b""
             if not more:
-                raise ConnectionResetError("the process that starts REPLs has ended")
+                raise OSError("the process that starts REPLs has ended, or does not answer")
             data += more
         return int(ANSWER.unpack(data)[0])
 
@@ -104,7 +109,11 @@ class Launcher:
     def end(self) -> None:
         """Ends the launcher and all its sessions."""
         self._control.close()
-        self._process.wait()
+        try:
+            self._process.wait(ADOPTION)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
 
 def readable() -> list[str]:

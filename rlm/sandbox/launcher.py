@@ -258,14 +258,23 @@ def _kill_group(session: _Session) -> None:
         os.kill(session.group, signal.SIGKILL)
 
 
-def main(control: int, folders: list[str]) -> None:
-    """Runs the launcher on the descriptor of its connection to the host."""
+def main(folders: list[str]) -> None:
+    """Runs the launcher; standard input is its connection to the host.
+
+    folders: what workers may read beside the system's libraries.
+    """
+    control = socket.socket(fileno=os.dup(0))
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.environ.clear()
+    sys.argv[:] = [""]
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 65_536), hard), hard))
     confine.adopt_orphans()
-    launcher = Launcher(socket.socket(fileno=control), folders)
+    launcher = Launcher(control, folders)
     gc.collect()
     gc.freeze()  # what is not looked at is not copied into each worker
     launcher.run()
