@@ -230,7 +230,7 @@ class _Run:
         with self.repl(context) as repl:
             root, sub = _name(self.rlm.root), _name(self.rlm.sub)
             self.emit(events.RunStarted(self.prompt, repl.context, root, sub, self.rlm.max_iterations))
-            if repl.report.open:
+            if not repl.report.complete:
                 self.notice(str(repl.report))
             history = History(
                 prompts.system(self.calls.capacity), prompts.question(self.prompt, repl.context)

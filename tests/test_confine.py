@@ -226,6 +226,36 @@ def test_threads_left_behind_stand_still_between_cells():
         assert repl.execute("a = n\nimport time; time.sleep(0.05)\nn > a").value == "True"
 
 
+# Snapshots
+
+
+def test_a_snapshot_is_there_for_every_cell():
+    with Sandbox("text", query=echo) as repl:
+        for number in range(50):
+            repl.execute(f"n = {number}")
+        assert repl._session._missed == 0
+        assert "rolled back to before this cell" in repl.execute("n = 'lost'\nimport os; os._exit(1)").error
+        assert repl.execute("n").value == "49"
+
+
+def test_a_process_that_dies_between_cells_costs_the_last_cell_alone():
+    with Sandbox("text", query=echo) as repl:
+        repl.execute("kept = 7")
+        repl.execute("import os, threading\nlost = 8\nthreading.Timer(0.01, os._exit, [3]).start()")
+        time.sleep(0.1)  # between cells it stands still
+        assert "exit code 3" in repl.execute("import time; time.sleep(1)").error
+        assert repl.execute("kept").value == "7"
+
+
+def test_without_a_fork_the_session_goes_on_without_snapshots():
+    with Sandbox("text", query=echo, without={"supervisor"}) as repl:
+        repl.execute("kept = 7")
+        assert str(repl.report) == "The REPL is confined, with a layer less (supervisor: left out)."
+        for _ in range(5):
+            assert repl.execute("kept").value == "7"
+        assert "restarted" in repl.execute("import os; os._exit(1)").error
+
+
 # The launcher
 
 
@@ -371,7 +401,7 @@ def test_inprocess_runs_here(here):
         assert repl.execute("llm_query('a' + context), x").value == "('ATEXT', 5)"
         assert "ZeroDivisionError" in repl.execute("1 / 0").error
         assert repl.execute("FINAL(x)").final.value == 5
-        assert str(repl.report) == "The REPL is not confined: everything left open."
+        assert str(repl.report) == "The REPL is not confined."
 
 
 def test_inprocess_stops_a_loop(here):

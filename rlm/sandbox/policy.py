@@ -33,11 +33,19 @@ class Report:
         """What the code of a model could do."""
         return tuple(name for name, held in self.held.items() if not held)
 
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is open and no layer is missing."""
+        return bool(self.held) and not self.open and not any(self.missing.values())
+
     def __str__(self) -> str:
-        if self.held and not self.open:
+        if self.complete:
             return "The REPL is confined."
-        reasons = [f"{layer}: {why}" for layer, why in self.missing.items() if why]
-        what = ", ".join(self.open) or "everything"
-        return f"The REPL is not confined: {what} left open" + (
-            f" ({'; '.join(reasons)})." if reasons else "."
+        if not self.held:
+            return "The REPL is not confined."
+        reasons = "; ".join(f"{layer}: {why}" for layer, why in self.missing.items() if why)
+        if not self.open:
+            return f"The REPL is confined, with a layer less ({reasons})."
+        return f"The REPL is not confined: {', '.join(self.open)} left open" + (
+            f" ({reasons})." if reasons else "."
         )

@@ -81,10 +81,7 @@ class Process(Session):
         frame = None
         with suppress(OSError, WorkerDied):
             spare.sendall(b"!")
-            spare.settimeout(limits.ADOPTION)
-            there = spare.recv(1)
-            spare.settimeout(None)
-            if there:
+            if _announced(spare) and spare.recv(1):
                 frame = self.connection.receive(limits.ADOPTION)
         process = frame.get("process") if frame else None
         if isinstance(process, int) and 0 < process < 2**31:
@@ -140,10 +137,14 @@ class Process(Session):
 
 
 def _announced(spare: socket.socket) -> bool:
+    """Whether a snapshot is there: it says so at once, and where none could be made the end is closed."""
+    spare.settimeout(limits.CHECK_TIMEOUT)
     try:
-        return bool(spare.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
-    except BlockingIOError:
+        return bool(spare.recv(1, socket.MSG_PEEK))
+    except OSError:
         return False
+    finally:
+        spare.settimeout(None)
 
 
 def _signal_name(number: int) -> str:
