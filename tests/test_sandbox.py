@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rlm.cancel import Cancel
-from rlm.errors import Cancelled, ClientError, ContextError
+from rlm.errors import Cancelled, ClientError, ContextError, SandboxError
 from rlm.sandbox import Sandbox
 from rlm.sandbox.repl import Output, clip
 from rlm.types import Answer, Final
@@ -624,10 +624,25 @@ def test_a_host_with_many_open_descriptors_can_run_cells():
             os.close(file)
 
 
-def test_closing_twice_is_fine():
+def test_closing_twice_is_fine_and_then_nothing_runs():
     sandbox = Sandbox(TEXT, query=echo)
     sandbox.close()
     sandbox.close()
+    with pytest.raises(SandboxError, match="is closed"):
+        sandbox.execute("1")
+
+
+def test_closing_from_another_thread_ends_a_cell_for_good():
+    sandbox = Sandbox(TEXT, query=echo)
+    threading.Timer(0.2, sandbox.close).start()
+    with pytest.raises(SandboxError, match="is closed"):
+        sandbox.execute("while True: pass")
+
+
+def test_a_forged_output_is_bounded(repl):
+    code = "import json, os\nf = json.dumps({'do': 'done', 'id': 2, 'stdout': 'x' * 10**6}).encode()\n"
+    code += "data = len(f).to_bytes(4, 'big') + f\nwhile data: data = data[os.write(CHANNEL, data):]"
+    assert len(repl.execute(code.replace("CHANNEL", CHANNEL)).stdout) < 101_000
 
 
 def test_no_descriptor_is_left_open():

@@ -95,6 +95,7 @@ class Sandbox:
         # limits that the present cell has hit
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="rlm-sub")
         self._session: Session | None = None
+        self._closed = False
         try:
             self._start()
         except BaseException:  # Ctrl-C too must leave no process behind
@@ -108,7 +109,8 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """Ends the process and forgets sub calls that have not begun."""
+        """Ends the process and forgets sub calls that have not begun; a cell of another thread ends too."""
+        self._closed = True
         if self._session:
             self._session.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -118,7 +120,7 @@ class Sandbox:
 
         Raises:
             Cancelled: the switch was thrown meanwhile.
-            SandboxError: the process died and could not be started again.
+            SandboxError: the process died and could not be started again, or the sandbox is closed.
         """
         self._cells += 1
         return self._order({"do": "execute", "name": f"<cell {self._cells}>", "code": code}, code)
@@ -168,6 +170,7 @@ class Sandbox:
         return Process()
 
     def _order(self, order: dict[str, Any], code: str) -> Execution:
+        self._check_open()
         assert self._session, "started in __init__"
         began = time.monotonic()
         self._hit = []
@@ -185,6 +188,10 @@ class Sandbox:
             said = f"{str(death) or self._session.how_it_ended()} {self._recover()}"
             done["error"] = "\n".join(str(text) for text in (done.get("error"), said) if text)
         return self._execution(done, code, time.monotonic() - began)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise SandboxError("The sandbox is closed.")
 
     def _obeyed(self, order: dict[str, Any], clock: _Clock, grace: float, call: _Call) -> dict[str, Any]:
         assert self._session
@@ -218,11 +225,14 @@ class Sandbox:
     def _recover(self) -> str:
         """Puts another process in the place of one that is broken, and says what that means."""
         assert self._session
+        self._check_open()
         if cells := self._session.roll_back():
             back = "this cell" if cells == 1 else f"the last {cells} cells"
             return f"The session was rolled back to before {back}: older variables are kept."
         self._session.close()
         self._start()
+        if self._closed:  # meanwhile
+            self._session.close()
         return "The session was restarted: `context` is there again, all your variables are lost."
 
     def _serve(self, session: Session, clock: _Clock, grace: float, call: _Call) -> dict[str, Any]:
@@ -301,8 +311,9 @@ class Sandbox:
         """Takes from the worker's words only text, and an answer that is plain data."""
 
         def text(key: str) -> str | None:
-            return str(done[key])[: limits.MAX_ANSWER] if done.get(key) is not None else None
+            return str(done[key])[:most] if done.get(key) is not None else None
 
+        most = self._output_limit + limits.GAP
         error, final = text("error"), done.get("final")
         if done.get("stopped") and error is None:
             self._hit.append("time")

@@ -22,6 +22,8 @@ LEAST_MEMORY = 64 * 2**20
 # what Python itself needs to go on
 OUTPUT = 100_000
 # characters of a cell's output that are kept, head and tail
+GAP = 200
+# more characters that a text cut in public may have: it says how much is left out
 SUB_CALLS = 10_000
 # sub calls of one session
 REFUSED = 1_000
