@@ -17,23 +17,15 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from overhead import seconds
 
 import rlm
 from rlm.sandbox import Sandbox, launch, report
 
 LINE = "the quick brown fox jumps over the lazy dog, again and again\n"
-
-
-def seconds(body: Callable[[], object], runs: int) -> list[float]:
-    times = []
-    for _ in range(runs):
-        began = time.perf_counter()
-        body()
-        times.append(time.perf_counter() - began)
-    return times
 
 
 class Table:
@@ -97,6 +89,42 @@ def hand_over(context: object) -> tuple[float, int]:
         return took, int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
+def measure(table: Table, runs: int) -> None:
+    """Starts, cells, sub calls, recovery."""
+    few = max(runs // 10, 5)
+    bare = seconds(lambda: subprocess.run([sys.executable, "-I", "-S", "-c", "0"], check=True), few)
+    table.row("cold start", seconds(start_cold, few), limit=0.060, floor=bare, of="bare Python")
+    table.row("start from the warm launcher", seconds(start, runs), limit=0.012, floor=bare, of="bare Python")
+    code, names = compile("x = 1", "<floor>", "exec"), dict[str, object]()
+    here = seconds(lambda: exec(code, names), runs)
+    alone = cells("x = 1", runs, snapshots=False)
+    table.row("cell x = 1, without snapshot", alone, limit=0.00015, floor=here, of="exec() here")
+    table.row("cell x = 1", cells("x = 1", runs), limit=0.004, floor=here, of="exec() here")
+    calls = cells("for _ in range(300): llm_query('x')", few, snapshots=False, max_sub_calls=10**6)
+    trips = round_trips(runs)
+    table.row("llm_query", [t / 300 for t in calls], limit=0.0001, floor=trips, of="socket round trip")
+    killed = cells("import os; os._exit(1)", few)
+    table.row("recovery after a hard kill", killed, limit=0.020, floor=bare, of="bare Python")
+
+
+def measure_text(table: Table, size: int, limit: float) -> None:
+    """The hand-over of so many MB of text."""
+    text = LINE * (size * 1_000_000 // len(LINE))
+    got = [hand_over(text) for _ in range(5)]
+    copies = seconds(text.encode, 5)
+    table.row(f"text of {size} MB", [t for t, _ in got], limit=limit, floor=copies, of="a copy in memory")
+    memory = max(peak for _, peak in got) / len(text)
+    print(f"{'  peak memory of the worker':44}{memory:>10.2f} x  the text (limit 1.15)")
+    table.rows[f"text of {size} MB"]["memory"] = memory
+
+
+def measure_list(table: Table) -> None:
+    items = [f"item {n}: {LINE}" for n in range(1_000_000)]
+    copies = seconds(lambda: [str(bytes(item, "ascii"), "ascii") for item in items], 3)
+    times = [hand_over(items)[0] for _ in range(5)]
+    table.row("list of 1,000,000 str", times, limit=0.6, floor=copies, of="each of them copied")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -108,54 +136,14 @@ def main() -> int:
         f"rlm {rlm.__version__}, Python {platform.python_version()}, {platform.machine()}, "
         f"Linux {platform.release()}. {report()}"
     )
-    table, few = Table(), max(args.runs // 10, 5)
-    bare = seconds(lambda: subprocess.run([sys.executable, "-I", "-S", "-c", "0"], check=True), few)
-    table.row("cold start", seconds(start_cold, few), limit=0.060, floor=bare, of="bare Python")
-    table.row(
-        "start from the warm launcher", seconds(start, args.runs), limit=0.012, floor=bare, of="bare Python"
-    )
-
-    names: dict[str, object] = {}
-    code = compile("x = 1", "<floor>", "exec")
-    bare_exec = seconds(lambda: exec(code, names), args.runs)
-    table.row(
-        "cell x = 1, without snapshot",
-        cells("x = 1", args.runs, snapshots=False),
-        limit=0.00015,
-        floor=bare_exec,
-        of="exec() here",
-    )
-    table.row("cell x = 1", cells("x = 1", args.runs), limit=0.004, floor=bare_exec, of="exec() here")
-    trips = round_trips(args.runs)
-    calls = cells("for _ in range(300): llm_query('x')", few, snapshots=False, max_sub_calls=10**6)
-    table.row("llm_query", [t / 300 for t in calls], limit=0.0001, floor=trips, of="socket round trip")
-    table.row(
-        "recovery after a hard kill",
-        cells("import os; os._exit(1)", few),
-        limit=0.020,
-        floor=bare,
-        of="bare Python",
-    )
-
-    sizes = [(200, 0.35)] + [(1000, 1.5)] * (not args.no_gigabyte)
-    for size, limit in sizes:
-        text = LINE * (size * 1_000_000 // len(LINE))
-        got = [hand_over(text) for _ in range(5)]
-        copies = seconds(lambda text=text: text.encode(), 5)
-        table.row(f"text of {size} MB", [t for t, _ in got], limit=limit, floor=copies, of="a copy in memory")
-        memory = max(peak for _, peak in got) / len(text)
-        print(f"{'  peak memory of the worker':44}{memory:>10.2f} x  the text (limit 1.15)")
-        table.rows[f"text of {size} MB"]["memory"] = memory
-        del text
-    items = [f"item {n}: {LINE}" for n in range(1_000_000)]
-    copies = seconds(lambda: [str(bytes(item, "ascii"), "ascii") for item in items], 3)
-    times = [hand_over(items)[0] for _ in range(5)]
-    table.row("list of 1,000,000 str", times, limit=0.6, floor=copies, of="each of them copied")
-    print(
-        json.dumps(
-            {name: {key: round(value, 6) for key, value in row.items()} for name, row in table.rows.items()}
-        )
-    )
+    table = Table()
+    measure(table, args.runs)
+    measure_text(table, 200, 0.35)
+    if not args.no_gigabyte:
+        measure_text(table, 1000, 1.5)
+    measure_list(table)
+    rounded = {name: {key: round(n, 6) for key, n in row.items()} for name, row in table.rows.items()}
+    print(json.dumps(rounded))
     return 0
 
 

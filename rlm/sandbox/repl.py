@@ -8,12 +8,10 @@ from __future__ import annotations
 import ast
 import builtins
 import importlib
-import io
 import itertools
 import json
 import linecache
 import re
-import traceback
 import types
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
@@ -21,14 +19,13 @@ from threading import get_ident
 from typing import Any
 
 from rlm.sandbox.limits import MAX_ANSWER, MAX_PROMPT, THREADS
+from rlm.sandbox.shown import Output, clip, explain, show
 
 Ask = Callable[[list[str]], list[dict[str, Any]]]
 # sends prompts to the sub model; returns {"text": …} or {"error": …} for each, in order
 
 AROUND = 120
 # characters that search() gives on either side of a match in a long line or item
-SHOWN_ITEMS = 10
-# of a list, dict or set with more than twice as many that is the last value of a cell
 STOP_WORDS = frozenset(
     "about all and any are can context data did does find for from give has have how into its many much not "
     "number of question tell text than that the their them there these this those was were what when where "
@@ -64,48 +61,6 @@ class FailedQuery:
 
     def __repr__(self) -> str:
         return f"<llm_query failed: {self.error}>"
-
-
-def clip(text: str, limit: int) -> str:
-    """Keeps head and tail of a text that is longer than `limit` characters and says how much is left out."""
-    if len(text) <= limit:
-        return text
-    head, tail = limit * 2 // 3, limit - limit * 2 // 3
-    return f"{text[:head]}\n… [{len(text) - head - tail:,} characters left out] …\n{text[len(text) - tail :]}"
-
-
-class Output(io.TextIOBase):
-    """Takes what a cell prints; keeps head and tail where that is more than the limit."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.clear()
-
-    def clear(self) -> None:
-        self.head, self.tail, self.dropped = "", "", 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, text: str) -> int:
-        if not isinstance(text, str):
-            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        room = self.limit * 2 // 3 - len(self.head)
-        self.head += text[:room] if room > 0 else ""
-        self.tail += text[max(room, 0) :]
-        keep = self.limit - self.limit * 2 // 3
-        if len(self.tail) > 2 * keep:
-            self.dropped += len(self.tail) - keep
-            self.tail = self.tail[-keep:]
-        return len(text)
-
-    def take(self) -> str:
-        keep = self.limit - self.limit * 2 // 3
-        dropped = self.dropped + max(len(self.tail) - keep, 0)
-        gap = f"\n… [{dropped:,} characters left out] …\n" if dropped else ""
-        text = self.head + gap + self.tail[-keep:]
-        self.clear()
-        return text
 
 
 class Repl:
@@ -324,7 +279,7 @@ class Repl:
 
     def _failure(self, error: BaseException) -> dict[str, Any]:
         """What the model is told of its mistake, and which limit it was."""
-        text, limits = _explain(error), []
+        text, limits = explain(error), []
         if isinstance(error, MemoryError):
             limits.append("memory")
             text += f" (the limit is {self.memory / 2**20:,.0f} MB beyond the context)"
@@ -399,18 +354,6 @@ def _listed(numbers: list[int]) -> str:
     return shown if len(numbers) <= 10 else f"{shown}, …"
 
 
-def show(value: Any, limit: int) -> str:
-    """Text of a value as a notebook shows it, with long ones cut in public."""
-    if isinstance(value, str):
-        return repr(value) if len(value) <= limit else clip(value, limit)
-    if type(value) in (list, tuple, set, frozenset, dict) and len(value) > 2 * SHOWN_ITEMS:
-        items = itertools.islice(value.items() if isinstance(value, dict) else value, SHOWN_ITEMS)
-        some = dict(items) if isinstance(value, dict) else list(items)
-        size = f"{type(value).__name__} of {len(value):,} items, the first {SHOWN_ITEMS}:"
-        return f"{size}\n{clip(repr(some), limit)}"
-    return clip(repr(value), limit)
-
-
 def _answer(value: Any) -> dict[str, Any]:
     text = clip(value if isinstance(value, str) else str(value), MAX_ANSWER)
     try:
@@ -418,39 +361,3 @@ def _answer(value: Any) -> dict[str, Any]:
     except (TypeError, ValueError, RecursionError):
         safe = False
     return {"text": text, "value": value if safe else text}
-
-
-def _explain(error: BaseException) -> str:
-    """A traceback of the cells' own lines; the worker's frames say nothing to the model."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith("<cell")]
-    lines = ["Traceback (most recent call last):\n"] if frames else []
-    for frame in frames if len(frames) <= 6 else [*frames[:3], *frames[-3:]]:
-        lines.append(f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n    {frame.line}\n')
-    try:
-        lines += traceback.format_exception_only(type(error), error)
-    except Exception as unprintable:  # an exception's own __str__ may raise anything
-        lines.append(f"{type(error).__name__}: <its text cannot be shown: {type(unprintable).__name__}>")
-    return clip("".join(lines).strip(), 4000)
-
-
-def describe(context: Any) -> dict[str, Any]:
-    """What the root model is told of the context before it has run anything."""
-    shape: dict[str, Any] = {"type": type(context).__name__}
-    if isinstance(context, str):
-        shape |= {
-            "length": len(context),
-            "lines": context.count("\n") + bool(context and context[-1] != "\n"),
-        }
-        shape |= {"head": context[:1000], "tail": context[-500:]}
-    elif isinstance(context, (list, tuple, set, frozenset)):
-        shape |= {"length": len(context), "items": _types(context)}
-        shape["head"] = [clip(show(item, 300), 300) for item in itertools.islice(context, 3)]
-    elif isinstance(context, dict):
-        shape |= {"length": len(context), "items": _types(context.values())}
-        shape["keys"] = [clip(repr(key), 80) for key in itertools.islice(context, 20)]
-        shape["head"] = [clip(show(item, 300), 300) for item in itertools.islice(context.values(), 2)]
-    return shape
-
-
-def _types(values: Any) -> list[str]:
-    return sorted({type(value).__name__ for value in itertools.islice(values, 100_000)})[:5]

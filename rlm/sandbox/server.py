@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 from rlm.sandbox import intake
 from rlm.sandbox.channel import Channel
-from rlm.sandbox.repl import Repl, describe
+from rlm.sandbox.repl import Repl
+from rlm.sandbox.shown import describe
 
 CHECK = (
     "class A:\n    word = 'WORD'\nprint(A.word)\nlist(range(50)), search('another'), search('a third')",
