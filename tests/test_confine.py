@@ -20,7 +20,7 @@ from fakes import ScriptedClient, SubClient, cell
 from rlm import RLM, events, sandbox
 from rlm.errors import ConfigurationError, SandboxError
 from rlm.sandbox import Sandbox, launch
-from rlm.sandbox.policy import LAYERS
+from rlm.sandbox.limits import LAYERS
 
 pytestmark = pytest.mark.usefixtures("no_process_left")
 

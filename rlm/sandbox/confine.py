@@ -20,7 +20,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import platform
 import resource
 import socket
 import struct
@@ -29,7 +28,6 @@ from collections.abc import Callable, Collection, Iterable
 from functools import partial
 
 from rlm.sandbox import limits, seccomp
-from rlm.sandbox.policy import LAYERS
 
 SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/localtime", "/dev/null", "/dev/zero", "/dev/urandom")
 SYSTEM_FOLDERS = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo")
@@ -83,7 +81,7 @@ def confine(
         }
     elif sys.platform == "darwin":
         layers["seatbelt"] = lambda: _seatbelt(folders)
-    missing = dict.fromkeys(LAYERS, "") | dict.fromkeys(without, "left out")
+    missing = dict.fromkeys(limits.LAYERS, "") | dict.fromkeys(without, "left out")
     for name, install in layers.items():
         if name not in without:
             try:
@@ -145,7 +143,7 @@ def prepare_files(folders: Iterable[str]) -> int:
     """
     version = _libc.syscall(_LANDLOCK_CREATE, None, 0, 1)
     if version < 1:
-        raise Unavailable(f"the kernel {platform.release()} has no Landlock, or it is turned off")
+        raise Unavailable(f"the kernel {os.uname().release} has no Landlock, or it is turned off")
     bits = {1: 13, 2: 14, 3: 15, 4: 15}.get(version, 16)
     network, scopes = 3 if version >= 4 else 0, 3 if version >= 6 else 0
     size = 24 if version >= 6 else 16 if version >= 4 else 8
@@ -176,14 +174,14 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
 
 def _restrict_files(ruleset: int | None) -> None:
     if ruleset is None:
-        raise Unavailable(f"the kernel {platform.release()} has no Landlock, or it is turned off")
+        raise Unavailable(f"the kernel {os.uname().release} has no Landlock, or it is turned off")
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     if _libc.syscall(_LANDLOCK_RESTRICT, ruleset, 0):
         raise _error("landlock_restrict_self")
 
 
 def _filter(*, supervised: bool) -> int | None:
-    machine = platform.machine()
+    machine = os.uname().machine
     if machine not in seccomp.MACHINES or struct.calcsize("P") != 8:
         raise Unavailable(f"there is no list of system calls for {machine}")
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)

@@ -18,7 +18,7 @@ from rlm.errors import ConfigurationError, RLMError, SandboxError
 from rlm.sandbox import limits
 from rlm.sandbox.connection import Connection, WorkerDied
 from rlm.sandbox.context import checked
-from rlm.sandbox.policy import KINDS, LAYERS, POLICIES, Kind, Policy, Report
+from rlm.sandbox.policy import KINDS, POLICIES, Kind, Policy, Report
 from rlm.sandbox.session import TICK, Session
 from rlm.types import Answer, Execution, Final
 
@@ -359,9 +359,11 @@ _BROKEN = "The cell broke the session's own Python, say by replacing built-in fu
 
 
 def _layers(policy: Policy, without: Collection[str]) -> frozenset[str]:
-    if unknown := set(without) - set(LAYERS):
-        raise ConfigurationError(f"There is no layer {', '.join(unknown)}; there are {', '.join(LAYERS)}.")
-    return frozenset(LAYERS) if policy == "off" else frozenset(without)
+    if unknown := set(without) - set(limits.LAYERS):
+        raise ConfigurationError(
+            f"There is no layer {', '.join(unknown)}; there are {', '.join(limits.LAYERS)}."
+        )
+    return frozenset(limits.LAYERS) if policy == "off" else frozenset(without)
 
 
 class _Clock:

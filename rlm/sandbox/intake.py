@@ -7,7 +7,6 @@ import ctypes
 import io
 import marshal
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from rlm.sandbox.channel import Channel
@@ -35,7 +34,7 @@ def receive(kind: str, size: int | None, path: str, channel: Channel) -> Any:
     if kind == "none":
         return None
     if kind == "path":
-        with Path(path).open("rb", buffering=0) as file:
+        with open(path, "rb", buffering=0) as file:
             return read(file)
     if size is not None:
         return _filled(size, channel.fill)

@@ -19,7 +19,6 @@ import struct
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 
 from rlm.sandbox import confine, limits, worker
@@ -32,12 +31,12 @@ _RECEIVE, _SEND, _CONTINUE = 0xC050_2100, 0xC018_2101, 1
 _CLONE_THREAD = 0x1_0000
 
 
-@dataclass
 class _Session:
-    group: int
-    worker: int
-    # the process that runs cells: at first the one that gave the group its number
-    may_fork: bool = False
+    def __init__(self, group: int) -> None:
+        self.group = group
+        self.worker = group
+        # the process that runs cells: at first the one that gave the group its number
+        self.may_fork = False
 
 
 class Launcher:
@@ -129,7 +128,7 @@ class Launcher:
         theirs.close()
         with suppress(OSError):  # the child does it too: whoever is first
             os.setpgid(pid, pid)
-        session = self.sessions[pid] = _Session(pid, pid)
+        session = self.sessions[pid] = _Session(pid)
         self.watch(ours.fileno(), lambda _event: self.take_listener(session, ours))
         return pid
 

@@ -1,7 +1,15 @@
-"""The limits of a REPL, and the line that tells of one that was hit. Read by both processes."""
+"""The limits of a REPL, its layers of confinement, and the line that tells of a limit that was hit."""
 
 from __future__ import annotations
 
+import sys
+
+LAYERS = (
+    ("limits", "capabilities", "landlock", "seccomp", "supervisor")
+    if sys.platform == "linux"
+    else ("limits", "seatbelt")
+)
+# what each one stops stands in confine.py
 CELL_TIMEOUT = 60.0
 # seconds of a cell's own work; waiting for models is not counted
 STOP_GRACE = 2.0

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 Policy = Literal["strict", "best-effort", "off"]
-LAYERS = (
-    ("limits", "capabilities", "landlock", "seccomp", "supervisor")
-    if sys.platform == "linux"
-    else ("limits", "seatbelt")
-)
 Kind = Literal["process", "inprocess"]
 KINDS: tuple[Kind, ...] = ("process", "inprocess")
 POLICIES: tuple[Policy, ...] = ("strict", "best-effort", "off")
