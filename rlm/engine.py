@@ -210,7 +210,7 @@ class _Run:
                 answer, reason = self.answer(context)
         except Cancelled as stop:
             reason = stop.reason
-            if reason == "timeout":
+            if reason == "timeout" and self.rlm.timeout:
                 self.emit(events.LimitHit(f"a run may take {self.rlm.timeout:g} s"))
         except RLMError as error:
             reason, failure = "error", error

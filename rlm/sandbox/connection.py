@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import socket
 import struct
@@ -35,6 +36,7 @@ class Connection:
 
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
+        self._owner = os.getpid()
         self._sending = threading.Lock()
         self._received = bytearray()
         if sys.platform != "win32":
@@ -50,7 +52,7 @@ class Connection:
             WorkerDied: nobody is there.
         """
         data = json.dumps(frame).encode("ascii")
-        with self._sending, _death():
+        with self._sending, self._death():
             if descriptor is None:
                 self._socket.sendall(HEADER.pack(len(data)) + data)
             else:
@@ -58,7 +60,7 @@ class Connection:
                 self._socket.sendall(data)
 
     def send_bytes(self, data: bytes | memoryview, *, framed: bool) -> None:
-        with self._sending, _death():
+        with self._sending, self._death():
             if framed:
                 self._socket.sendall(HEADER.pack(len(data)))
             if data:  # to send nothing to a process that has just ended is an error too
@@ -106,19 +108,24 @@ class Connection:
             raise WorkerDied("The cell broke the session's connection.")
         return frame
 
+    @contextmanager
+    def _death(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._shut()  # half a frame may be out: nothing can follow it
+            raise WorkerDied("") from error
+
     def close(self) -> None:
-        with suppress(OSError):  # wakes a thread that is sending
-            self._socket.shutdown(socket.SHUT_RDWR)
+        self._shut()
         self._socket.close()
+
+    def _shut(self) -> None:
+        """Ends the connection, and wakes a thread that is sending; a fork of the host only lets go of it."""
+        if os.getpid() == self._owner:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
 
 
 def _no_number(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
-
-
-@contextmanager
-def _death() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise WorkerDied("") from error

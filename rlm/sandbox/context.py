@@ -38,7 +38,7 @@ def checked(context: Any) -> Any:
         raise ContextError(f"Cannot read the context {context}: {error}.") from error
     if not path.is_file():
         raise ContextError(f"The context {path} is a {'folder' if path.is_dir() else 'device'}, not a file.")
-    return path
+    return path.absolute()
 
 
 def _plain(value: Any, where: str, depth: int) -> Any:

@@ -90,7 +90,7 @@ class Sandbox:
         self._without = _layers(policy, without) if kind == "process" else frozenset()
         self._cancel = cancel or Cancel()
         self._cells = self._orders = self._pending = 0
-        self._counting = threading.Lock()
+        self._counting, self._one_at_a_time = threading.Lock(), threading.Lock()
         self._hit: list[str] = []
         # limits that the present cell has hit
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="rlm-sub")
@@ -146,7 +146,9 @@ class Sandbox:
             )
             self._sound = self._shown() if self._snapshots else ""
         except WorkerDied as error:
-            raise SandboxError(f"The REPL process did not start: {error or 'it ended at once.'}") from error
+            raise SandboxError(
+                f"The REPL process did not start: {str(error) or 'it ended at once.'}"
+            ) from error
         except OSError as error:
             raise SandboxError(f"The REPL process did not start: {error}.") from error
         if self.report.policy == "strict" and self.report.open and not self._without:
@@ -170,6 +172,10 @@ class Sandbox:
         return Process()
 
     def _order(self, order: dict[str, Any], code: str) -> Execution:
+        with self._one_at_a_time:
+            return self._ordered(order, code)
+
+    def _ordered(self, order: dict[str, Any], code: str) -> Execution:
         self._check_open()
         assert self._session, "started in __init__"
         began = time.monotonic()
@@ -181,9 +187,10 @@ class Sandbox:
             if self._snapshots:
                 self._check()
                 self._session.commit()
-            self._session.freeze()
+            if not self._pending:  # the reply to a thread's sub call must find somebody who reads it
+                self._session.freeze()
         except WorkerDied as death:
-            if death.limit:
+            if death.limit and death.limit not in self._hit:
                 self._hit.append(death.limit)
             said = f"{str(death) or self._session.how_it_ended()} {self._recover()}"
             done["error"] = "\n".join(str(text) for text in (done.get("error"), said) if text)
@@ -212,11 +219,11 @@ class Sandbox:
         """What the worker makes of the check's cells, without the word that is another one each time."""
         word = secrets.token_hex(8)
 
-        def echo(connection: Connection, clock: _Clock, number: object, prompt: object) -> None:
+        def echo(connection: Connection, _clock: _Clock, number: object, prompt: object) -> None:
             if prompt == word:
                 connection.send({"do": "reply", "id": number, "text": word})
             else:  # of a thread that an earlier cell has left running
-                self._call(connection, clock, number, prompt)
+                self._call(connection, _Clock(0.0, lambda: 0.0), number, prompt)
 
         clock = _Clock(limits.CHECK_TIMEOUT, lambda: 0.0)
         done = self._obeyed({"do": "check", "word": word}, clock, 0.0, echo)

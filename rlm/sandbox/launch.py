@@ -93,6 +93,9 @@ class Launcher:
             except TimeoutError:
                 self._process.kill()  # its late answer would be taken for the answer to something else
                 more = b""
+            except BaseException:  # Ctrl-C: the same
+                self._process.kill()
+                raise
             if not more:
                 raise OSError("the process that starts REPLs has ended, or does not answer")
             data += more

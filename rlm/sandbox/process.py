@@ -46,10 +46,11 @@ class Process(Session):
         self.thaw()
         theirs = None
         if snapshot and self._missed < limits.MISSED:
-            self._launcher.tell(Do.ALLOW, self._number)
-            ours, theirs = socket.socketpair()
             self._cells += 1
-            self._spares.append((self._cells, ours))
+            with suppress(OSError):  # this process has no more descriptors: it goes on without a snapshot
+                ours, theirs = socket.socketpair()
+                self._spares.append((self._cells, ours))
+                self._launcher.tell(Do.ALLOW, self._number)
         try:
             self.connection.send(order, theirs.fileno() if theirs else None)
         finally:
