@@ -122,8 +122,9 @@ def test_flags_that_a_filter_cannot_read_are_unknown_calls(machine):
         pytest.param("sendto", (3, 0, 1, 0, 0), ALLOW, id="send"),
         pytest.param("sendto", (3, 0, 1, 0, 1 << 33), REFUSED, id="send-to-an-address"),
         pytest.param("sendto", (3, 0, 1, 1, 0), REFUSED, id="out-of-band"),
-        pytest.param("sendmsg", (3, 0, 0), ALLOW, id="send-message"),
-        pytest.param("sendmsg", (3, 0, 1), REFUSED, id="out-of-band-message"),
+        pytest.param("sendmsg", (1000, 0, 0), ALLOW, id="send-the-listener"),
+        pytest.param("sendmsg", (3, 0, 0), REFUSED, id="send-a-descriptor"),
+        pytest.param("sendmsg", (1000, 0, 1), REFUSED, id="out-of-band-message"),
     ],
 )
 def test_arguments_decide(machine, name, arguments, expected):

@@ -209,7 +209,8 @@ class Launcher:
         if flags & _CLONE_THREAD and call in _CLONE:
             error = 0 if _threads(caller) < limits.THREADS else errno.EAGAIN
         else:  # the main thread's number is the process's
-            error = 0 if session.may_fork and caller == session.worker else errno.EPERM
+            granted = session.may_fork and caller == session.worker
+            error = 0 if granted and len(_members(session.group)) <= limits.PROCESSES else errno.EPERM
             session.may_fork = session.may_fork and bool(error)
         with suppress(OSError):
             fcntl.ioctl(listener, _SEND, _RESPONSE.pack(identity, 0, -error, 0 if error else _CONTINUE))
@@ -240,14 +241,20 @@ def _status(process: int) -> int:
 
 
 def _members(group: int) -> set[int]:
-    """The processes of a group; none where /proc does not tell."""
+    """The processes of a group that have not ended; none where /proc does not tell."""
     found = set()
     with suppress(OSError):
         for name in filter(str.isdigit, os.listdir("/proc")):
             with suppress(OSError):
-                if os.getpgid(int(name)) == group:
+                if os.getpgid(int(name)) == group and not _has_ended(name):
                     found.add(int(name))
     return found
+
+
+def _has_ended(name: str) -> bool:
+    """Whether a process only waits to be collected."""
+    with open(f"/proc/{name}/stat", "rb") as file:
+        return b") Z" in file.read()
 
 
 def _kill_group(session: _Session) -> None:

@@ -40,6 +40,10 @@ THREADS = 64
 # at once
 DESCRIPTORS = 256
 # open at once
+SUPERVISOR = 1000
+# the descriptor on which a worker sends its listener: beyond what a cell can have, so that none sends another
+PROCESSES = 4
+# of a session before a fork: the worker, its snapshots, one that is about to end
 
 MAX_FRAME = 32 * 2**20
 # bytes of one frame

@@ -18,6 +18,8 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from rlm.sandbox import limits
+
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 MACHINES = tuple(AUDIT_ARCH)
 KILL, ERRNO, NOTIFY, ALLOW = 0x8000_0000, 0x0005_0000, 0x7FC0_0000, 0x7FFF_0000
@@ -126,7 +128,7 @@ def _rules(name: str, supervised: bool) -> list[tuple[int, Sequence[Is]]]:
         case "sendto":
             return [(ALLOW, [Is(4, 0, LONG), Is(3, 0, _OOB)])]
         case "sendmsg":
-            return [(ALLOW, [Is(2, 0, _OOB)])]
+            return [(ALLOW, [Is(0, limits.SUPERVISOR), Is(2, 0, _OOB)])]
     return [(ALLOW, ())]
 
 

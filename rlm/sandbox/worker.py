@@ -65,10 +65,16 @@ class Worker(Server):
     def confine(self, supervisor: socket.socket, ruleset: int | None, folders: list[str]) -> None:
         """Gives up this process's rights and tells the host what is left of them."""
         start = self.start
-        missing, listener = confine.confine(start["memory"], ruleset, folders, start["without"])
+        without = set(start["without"])
+        try:
+            line = socket.socket(fileno=os.dup2(supervisor.fileno(), limits.SUPERVISOR))
+        except OSError:  # where a process may have few descriptors, it has no supervisor
+            line, without = supervisor, without | {"supervisor"}
+        missing, listener = confine.confine(start["memory"], ruleset, folders, without)
         if listener is not None:
-            socket.send_fds(supervisor, [b"."], [listener])
+            socket.send_fds(line, [b"."], [listener])
             os.close(listener)
+        line.close()
         supervisor.close()
         if ruleset is not None:
             os.close(ruleset)
