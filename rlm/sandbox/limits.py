@@ -52,7 +52,7 @@ MAX_ITEMS = 4_000_000
 DEPTH = 100
 # levels of lists and dicts in an answer's value
 MAX_PENDING = 256 * 2**20
-# bytes of prompts that wait for the sub model
+# characters of prompts that wait for the sub model
 MAX_PROMPT = 4 * 2**20
 # characters of one sub prompt; JSON may take six bytes for each
 MAX_ANSWER = 4 * 2**20
