@@ -153,7 +153,7 @@ def events_of(code: str, **options: object) -> list[events.Event]:
     [
         pytest.param("while True: pass", {"cell_timeout": 0.2}, "the cell ran for 0.2 s", "0.2 s", id="time"),
         pytest.param(
-            "x = bytearray(10**9)", {"memory": 2**28}, "may use 256 MB", "limit is 256 MB", id="memory"
+            "x = bytearray(10**9)", {"memory": 2**28}, "may use 256 MiB", "limit is 256 MiB", id="memory"
         ),
         pytest.param("print('a' * 200_000)", {}, "100,000 characters", "characters left out", id="output"),
         pytest.param(
@@ -226,7 +226,54 @@ def test_threads_left_behind_stand_still_between_cells():
         assert repl.execute("a = n\nimport time; time.sleep(0.05)\nn > a").value == "True"
 
 
+def test_calls_of_a_process_that_is_gone_are_not_made():
+    asked = []
+
+    def slow(prompt: str) -> str:
+        asked.append(prompt)
+        time.sleep(0.05)
+        return "a reply"
+
+    with Sandbox("text", query=slow, concurrency=2) as repl:
+        repl.execute(
+            "import os, threading, time\n"
+            "threading.Thread(target=llm_query_batched, args=[['x'] * 200], daemon=True).start()\n"
+            "time.sleep(0.3); os._exit(1)"
+        )
+        began = time.monotonic()
+        assert repl.execute("llm_query('y' + context)").value == "'a reply'"
+        assert time.monotonic() - began < 3
+    assert 0 < len(asked) < 100
+
+
+def test_replies_are_kept_where_a_batch_is_larger_than_the_limit():
+    with Sandbox("text", query=echo, max_sub_calls=100) as repl:
+        result = repl.execute(
+            "replies = llm_query_batched([f'{n}' for n in range(3000)])\nreplies[99], replies[100]"
+        )
+        assert "2900 of 3000 sub calls failed" in result.stdout
+        assert "('99', <llm_query failed: limit reached: a run may make 100 sub calls" in result.value
+        assert repl.execute("len(replies)").value == "3000"
+
+
+def test_a_time_out_is_told_where_the_session_breaks_too():
+    with Sandbox("text", query=echo, cell_timeout=0.3, stop_grace=5) as repl:
+        result = repl.execute("import traceback\ntraceback.extract_tb = None\nwhile True: pass")
+        assert result.error.startswith("TimeoutError: the cell was stopped after 0.3 s\n")
+        assert "rolled back" in result.error
+        assert "the cell ran for 0.3 s" in result.limits[0]
+
+
 # Snapshots
+
+
+def test_a_snapshot_stands_still():
+    with Sandbox("text", query=echo) as repl:
+        repl.execute("x = 1")
+        (snapshot,) = (s.process for s in repl._session._spares)
+        wait_until(lambda: Path(f"/proc/{snapshot}/stat").read_text().rpartition(") ")[2][0] == "T")
+        assert "rolled back" in repl.execute("import os; os._exit(1)").error
+        assert repl.execute("x").value == "1"
 
 
 def test_a_snapshot_is_there_for_every_cell():

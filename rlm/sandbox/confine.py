@@ -231,12 +231,11 @@ def probe(parent: int) -> dict[str, bool]:
 
     parent: a process of the same user.
     """
-    here = os.O_WRONLY | getattr(os, "O_TMPFILE", os.O_CREAT)
     held = {
         "files": _refused(lambda: os.listdir(os.sep)) and _refused(lambda: _read("/etc/passwd")),
-        "writing": _refused(lambda: _close(os.open("/tmp", here))),
-        "network": all(_refused(partial(socket.socket, *kind)) for kind in _SOCKETS),
-        "programs": _refused(lambda: os.execv("/nowhere/at/all", ["nothing"])),
+        "writing": _refused(_write),
+        "network": all(_refused(partial(_reach, *kind)) for kind in _SOCKETS),
+        "programs": _refused(_run_program),
         "forks": _refused(_fork),
         "signals": _refused(lambda: os.kill(parent, 0)),
     }
@@ -247,12 +246,11 @@ def probe(parent: int) -> dict[str, bool]:
     return held
 
 
-_SOCKETS = (
-    (socket.AF_INET, socket.SOCK_STREAM),
-    (socket.AF_INET, socket.SOCK_DGRAM),
-    (socket.AF_UNIX, socket.SOCK_STREAM),
-    (socket.AF_UNIX, socket.SOCK_DGRAM),
-)
+_SOCKETS = [
+    (family, kind)
+    for family in ((socket.AF_INET, socket.AF_UNIX) if sys.platform == "linux" else (socket.AF_INET,))
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)
+]
 
 
 def _refused(attempt: Callable[[], object]) -> bool:
@@ -268,8 +266,26 @@ def _read(path: str) -> None:
         file.read(1)
 
 
-def _close(descriptor: int) -> None:
-    os.close(descriptor)
+def _write() -> None:
+    if sys.platform == "linux":
+        return os.close(os.open("/tmp", os.O_WRONLY | os.O_TMPFILE))
+    name = f"/tmp/rlm-{os.getpid()}"
+    os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+    return os.unlink(name)
+
+
+def _reach(family: int, kind: int) -> None:
+    """Makes a socket, and on macOS a connection, which is what Seatbelt refuses."""
+    with socket.socket(family, kind) as end:
+        if sys.platform == "darwin":
+            end.connect(("127.0.0.1", 9))
+
+
+def _run_program() -> None:
+    if sys.platform == "darwin":  # it looks for the file before it asks Seatbelt
+        os.waitpid(os.posix_spawn("/usr/bin/true", ["true"], {}), 0)
+    else:
+        os.execv("/nowhere/at/all", ["nothing"])
 
 
 def _fork() -> None:

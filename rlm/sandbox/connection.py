@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import socket
@@ -103,7 +104,7 @@ class Connection:
         frame = None
         if size <= limits.MAX_ITEMS or sum(map(data.count, (b",", b"[", b"{"))) <= limits.MAX_ITEMS:
             with suppress(ValueError, RecursionError):
-                frame = json.loads(data, parse_constant=_no_number)
+                frame = json.loads(data, parse_constant=_no_number, parse_float=_finite)
         if not isinstance(frame, dict):
             raise WorkerDied("The cell broke the session's connection.")
         return frame
@@ -115,6 +116,10 @@ class Connection:
         except OSError as error:
             self._shut()  # half a frame may be out: nothing can follow it
             raise WorkerDied("") from error
+
+    @property
+    def open(self) -> bool:
+        return self._socket.fileno() >= 0
 
     def close(self) -> None:
         self._shut()
@@ -129,3 +134,10 @@ class Connection:
 
 def _no_number(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        _no_number(text)
+    return number

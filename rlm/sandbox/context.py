@@ -5,6 +5,7 @@ marshal goes from the host to the worker only: what comes back is JSON.
 
 from __future__ import annotations
 
+import codecs
 import ctypes
 import marshal
 import os
@@ -66,7 +67,8 @@ def _plain(value: Any, where: str, depth: int) -> Any:
         value, (array, memoryview, bytearray)
     ):
         items = [_plain(item, f"{where}[{index}]", depth + 1) for index, item in enumerate(value)]
-        return tuple(items) if isinstance(value, tuple) else items
+        kind = next((kind for kind in (tuple, set, frozenset) if isinstance(value, kind)), list)
+        return kind(items)
     raise ContextError(
         f"{where} is of type {type(value).__name__}, which the REPL cannot take. Give it as str, list, dict, "
         "number or None, or the whole context as a Path to a text file."
@@ -96,6 +98,7 @@ def transfer(context: Any) -> Transfer:
         starts = range(0, len(context), _PIECE)
         return Transfer("text", (context[at : at + _PIECE].encode("utf-8", "surrogatepass") for at in starts))
     if isinstance(context, bytes):
+        context = context.removeprefix(codecs.BOM_UTF8)
         return Transfer("text", _cut(memoryview(context)), len(context) if context.isascii() else None)
     return Transfer("marshal", _cut(memoryview(_marshalled(context))))
 

@@ -7,6 +7,7 @@ import secrets
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -74,6 +75,7 @@ class Sandbox:
         validate(kind, policy)
         if kind == "inprocess":
             policy, snapshots = "off", False
+            warnings.warn(_INPROCESS, RuntimeWarning, stacklevel=_level_of_the_caller())
         self.cell_timeout = cell_timeout
         self.context: dict[str, Any] = {}
         # what the worker says of the context: its type, size, beginning
@@ -89,7 +91,7 @@ class Sandbox:
         self._kind = kind
         self._without = _layers(policy, without) if kind == "process" else frozenset()
         self._cancel = cancel or Cancel()
-        self._cells = self._orders = self._pending = 0
+        self._cells = self._pending = 0
         self._counting, self._one_at_a_time = threading.Lock(), threading.Lock()
         self._hit: list[str] = []
         # limits that the present cell has hit
@@ -183,10 +185,11 @@ class Sandbox:
         done: dict[str, Any] = {}
         try:
             clock = _Clock(self.cell_timeout, self._session.cpu_seconds)
-            done = self._obeyed(order, clock, self._stop_grace, self._call)
+            number = secrets.randbits(53)  # a thread that an earlier cell has left behind cannot guess it
+            done = self._obeyed(order | {"id": number}, clock, self._stop_grace, self._call)
             if self._snapshots:
+                self._session.settle()
                 self._check()
-                self._session.commit()
             if not self._pending:  # the reply to a thread's sub call must find somebody who reads it
                 self._session.freeze()
         except WorkerDied as death:
@@ -202,9 +205,8 @@ class Sandbox:
 
     def _obeyed(self, order: dict[str, Any], clock: _Clock, grace: float, call: _Call) -> dict[str, Any]:
         assert self._session
-        self._orders += 1
-        self._session.order(order | {"id": self._orders}, snapshot=self._snapshots and order["do"] != "check")
-        return self._serve(self._session, clock, grace, call)
+        self._session.order(order, snapshot=self._snapshots and order["do"] != "check")
+        return self._serve(self._session, order["id"], clock, grace, call)
 
     def _check(self) -> None:
         """Makes the worker show that cells still work; a thread that prints may spoil one attempt."""
@@ -226,7 +228,7 @@ class Sandbox:
                 self._call(connection, _Clock(0.0, lambda: 0.0), number, prompt)
 
         clock = _Clock(limits.CHECK_TIMEOUT, lambda: 0.0)
-        done = self._obeyed({"do": "check", "word": word}, clock, 0.0, echo)
+        done = self._obeyed({"do": "check", "id": word}, clock, 0.0, echo)
         return json.dumps(done.get("shown")).replace(word, "")
 
     def _recover(self) -> str:
@@ -242,7 +244,9 @@ class Sandbox:
             self._session.close()
         return "The session was restarted: `context` is there again, all your variables are lost."
 
-    def _serve(self, session: Session, clock: _Clock, grace: float, call: _Call) -> dict[str, Any]:
+    def _serve(
+        self, session: Session, order: object, clock: _Clock, grace: float, call: _Call
+    ) -> dict[str, Any]:
         """Answers the cell's sub calls until it is done, and stops it when its time is up."""
         stopping = False
         while True:
@@ -258,11 +262,14 @@ class Sandbox:
             frame = session.connection.receive(min(TICK, max(left, 0.0)))
             if frame is None:
                 continue
-            if frame.get("do") == "done" and frame.get("id") == self._orders:
+            if frame.get("do") == "done" and frame.get("id") == order:
                 if frame.get("stopped") and not stopping:
                     raise WorkerDied(_BROKEN)
                 return frame  # another one is forged, or is late because a forged one came before it
             if frame.get("do") == "call":
+                clock.pause()
+                session.settle()  # what else runs would not be charged while a sub call is under way
+                clock.resume()
                 call(session.connection, clock, frame.get("id"), frame.get("prompt"))
 
     def _call(self, connection: Connection, clock: _Clock, number: object, prompt: object) -> None:
@@ -272,7 +279,7 @@ class Sandbox:
         too_many = self._sub_calls_left < 0
         if too_many and "sub_calls" not in self._hit:
             self._hit.append("sub_calls")
-        if self._sub_calls_left < -limits.REFUSED or self._waits(len(prompt)) > limits.MAX_PENDING:
+        if self._waits(len(prompt) + limits.CALL_SIZE) > limits.MAX_PENDING:
             raise WorkerDied("The cell asked the sub model for too much at once.", limit="sub_calls")
         clock.pause()
         query = self._refuse if too_many else self._query
@@ -286,13 +293,14 @@ class Sandbox:
     ) -> None:
         reply: dict[str, Any] = {"do": "reply", "id": number}
         try:
-            reply["text"] = query(prompt)
+            if connection.open:  # else its cell is gone, and nobody is to pay for the call
+                reply["text"] = query(prompt)
         except RLMError as error:
             reply["error"] = str(error)
         except BaseException as error:  # a user's client may raise anything; only the model can hear it here
             reply["error"] = f"{type(error).__name__}: {error}"
         finally:
-            self._waits(-len(prompt))
+            self._waits(-len(prompt) - limits.CALL_SIZE)
             clock.resume()
             with suppress(WorkerDied):  # nobody waits for it any more
                 connection.send(reply)
@@ -322,10 +330,11 @@ class Sandbox:
 
         most = self._output_limit + limits.GAP
         error, final = text("error"), done.get("final")
-        if done.get("stopped") and error is None:
-            self._hit.append("time")
-            error = f"TimeoutError: the cell was stopped after {self.cell_timeout:g} s; "
-            error += "variables set until then are kept"
+        if done.get("stopped"):
+            self._hit.insert(0, "time")
+            kept = "; variables set until then are kept" if error is None else ""
+            stopped = f"TimeoutError: the cell was stopped after {self.cell_timeout:g} s{kept}"
+            error = "\n".join(filter(None, (stopped, error)))
         claimed = done.get("limits")
         for limit in claimed if isinstance(claimed, list) else ():
             if limit in ("memory", "output", "threads") and limit not in self._hit:
@@ -362,7 +371,19 @@ def validate(kind: str, policy: str) -> None:
             raise ConfigurationError(f"{name} must be one of {', '.join(known)}, not {given!r}.")
 
 
-_BROKEN = "The cell broke the session's own Python, say by replacing built-in functions."
+_BROKEN = "The cell broke the session's own Python, for example by changing a standard module."
+_INPROCESS = (
+    'sandbox="inprocess": the model\'s code runs in this process, with all your rights. It can read your '
+    "files and keys, and what it does not end itself may hang or end the program."
+)
+
+
+def _level_of_the_caller() -> int:
+    """The `stacklevel` of the nearest caller that is no module of ours."""
+    level, frame = 0, sys._getframe()
+    while frame.f_back and str(frame.f_globals.get("__name__")).partition(".")[0] == "rlm":
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _layers(policy: Policy, without: Collection[str]) -> frozenset[str]:

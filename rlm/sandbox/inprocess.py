@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 import socket
 import threading
-import warnings
 from contextlib import suppress
+from typing import Any
 
 from rlm.sandbox.channel import Channel
 from rlm.sandbox.connection import Connection
@@ -14,17 +14,21 @@ from rlm.sandbox.repl import CellStopped
 from rlm.sandbox.server import Server, serve
 from rlm.sandbox.session import Session
 
-WARNING = (
-    'sandbox="inprocess": the model\'s code runs in this process, with all your rights. It can read your '
-    "files and keys, and what it does not end itself may hang or end the program."
-)
+_one_at_a_time = threading.Lock()
+
+
+class _Server(Server):
+    """Takes turns with others of its kind: there is one standard output for all."""
+
+    def obey(self, order: dict[str, Any]) -> dict[str, Any]:
+        with _one_at_a_time:
+            return super().obey(order)
 
 
 class Thread(Session):
     """A session whose worker is a thread. What cells print is taken from all threads of this process."""
 
     def __init__(self) -> None:
-        warnings.warn(WARNING, RuntimeWarning, stacklevel=4)
         ours, theirs = socket.socketpair()
         self.connection = Connection(ours)
         self._channel = Channel(theirs)
@@ -33,7 +37,7 @@ class Thread(Session):
 
     def _serve(self) -> None:
         with suppress(EOFError, OSError), self._channel.connection:
-            server = serve(self._channel, Server)
+            server = serve(self._channel, _Server)
             if server:
                 self._repl = server.repl
                 self._channel.send({"do": "ready", "context": server.shape, "missing": {}, "held": {}})

@@ -6,6 +6,7 @@ import codecs
 import ctypes
 import io
 import marshal
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,8 @@ from rlm.sandbox.channel import Channel
 
 PIECE = 2**20
 # bytes that are taken at once
+BOM = "\ufeff"
+# how some programs begin a file of UTF-8 text
 
 _new = ctypes.pythonapi.PyUnicode_New
 _new.restype, _new.argtypes = ctypes.py_object, [ctypes.c_ssize_t, ctypes.c_uint32]
@@ -51,8 +54,9 @@ def receive(kind: str, size: int | None, path: str, channel: Channel) -> Any:
 
 def read(file: io.FileIO) -> str:
     """The text of a file: filled in place as long as it is ASCII, which most of most texts is."""
-    size = file.seek(0, io.SEEK_END)
-    file.seek(0)
+    size = os.fstat(file.fileno()).st_size
+    if not size:  # some of the system's files tell no size
+        return decode("", iter(lambda: file.read(PIECE), b"")).removeprefix(BOM)
     text, view = _blank(size)
     at = 0
     while count := file.readinto(view[at : at + PIECE]):
@@ -61,7 +65,7 @@ def read(file: io.FileIO) -> str:
             rest = iter(lambda: file.read(PIECE), b"")
             file.seek(at)
             del text, view
-            return decode(begin, rest)
+            return decode(begin, rest).removeprefix(BOM)
         at += count
     return text if at == size else text[:at]
 
@@ -71,8 +75,7 @@ def decode(text: str, pieces: Iterator[bytes | bytearray]) -> str:
     step = codecs.getincrementaldecoder("utf-8")("surrogatepass").decode
     for piece in pieces:
         text += step(piece)
-    text += step(b"", final=True)
-    return text.removeprefix("\ufeff")
+    return text + step(b"", final=True)
 
 
 def _filled(size: int, fill: Callable[[memoryview], None]) -> str:

@@ -34,7 +34,7 @@ class Launcher:
     """A launcher process; a session is a number that `spawn` returned."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the collector may end a forgotten session at any point
         if not sys.executable:
             raise SandboxError("The REPL process did not start: set sys.executable to the path of a Python.")
         self._control, theirs = socket.socketpair()
@@ -45,7 +45,7 @@ class Launcher:
                     self.command(),
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
                     cwd=os.sep,
                     env=_ENVIRONMENT,
                     start_new_session=True,
@@ -63,7 +63,10 @@ class Launcher:
         """Forks a worker that speaks over this connection."""
         with self._lock:
             socket.send_fds(self._control, [REQUEST.pack(Do.SPAWN, 0, 0)], [connection.fileno()])
-            session = self._answer()
+            try:
+                session = self._answer()
+            except OSError as error:
+                raise OSError(f"{error}{self._last_words()}") from error
         if session < 0:
             raise OSError("the machine gives no more processes")
         return session
@@ -101,22 +104,36 @@ class Launcher:
             data += more
         return int(ANSWER.unpack(data)[0])
 
+    def _last_words(self) -> str:
+        """How the process ended, for an error's text."""
+        self._process.kill()
+        _, said = self._process.communicate(timeout=ADOPTION)
+        lines = said.decode(errors="replace").strip().splitlines()
+        return f" (exit code {self._process.returncode}{': ' + lines[-1][:300] if lines else ''})"
+
     def alive(self) -> bool:
         return self._process.poll() is None
 
     def disown(self) -> None:
         """Leaves the process to another one that has it too."""
         self._control.close()
+        self._lock = threading.RLock()  # a thread that is not in this process may hold the other one
+        self._hush()
         self._process.returncode = 0  # or Popen would complain that it still runs
 
     def end(self) -> None:
         """Ends the launcher and all its sessions."""
         self._control.close()
+        self._hush()
         try:
             self._process.wait(ADOPTION)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def _hush(self) -> None:
+        if self._process.stderr:
+            self._process.stderr.close()
 
 
 def readable() -> list[str]:
@@ -150,9 +167,10 @@ def launcher() -> Launcher:
 def restart() -> None:
     """Ends the launcher and all its sessions; the next session starts another one."""
     global _shared
-    if _shared:
-        _shared.end()
-    _shared = None
+    with _starting:
+        if _shared:
+            _shared.end()
+        _shared = None
 
 
 def _forget() -> None:

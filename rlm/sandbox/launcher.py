@@ -56,6 +56,7 @@ class Launcher:
                 self.ruleset = confine.prepare_files(folders)
         self.sessions: dict[int, _Session] = {}
         self.closing: set[int] = set()
+        self.former: set[int] = set()
         self.watched: dict[int, Callable[[int], object]] = {}
         self.poll = select.poll()
         self.orders = select.poll()
@@ -101,6 +102,8 @@ class Launcher:
             self.answer(self.adopt(session, argument) if session else GONE)
         elif session and do == Do.ALLOW:
             session.may_fork = True
+        elif session and do == Do.KEEP:
+            self.keep(session, argument)
         elif session and do == Do.SIGNAL:
             with suppress(ProcessLookupError):  # never another one of this number: it is kept until CLOSE
                 os.kill(session.worker, argument)
@@ -137,6 +140,7 @@ class Launcher:
         try:
             os.setpgid(0, 0)
             signal.set_wakeup_fd(-1)
+            os.dup2(0, 2)  # what the launcher complains of is for the host alone
             signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # a snapshot that is not needed leaves no zombie
             confine.die_with_parent()
             low = 3
@@ -149,17 +153,24 @@ class Launcher:
         finally:
             os._exit(1)
 
+    def keep(self, session: _Session, snapshot: int) -> None:
+        """Leaves the session its worker and one snapshot, which does not run until it is adopted."""
+        session.may_fork = False
+        there = _members(session, snapshot)
+        _signal(there & {snapshot} - {session.worker}, signal.SIGSTOP)
+        _signal(there - {session.worker, snapshot}, signal.SIGKILL)
+
     def adopt(self, session: _Session, process: int) -> int:
-        """Takes a process for the session's worker, if it is one of its group and a child of ours."""
-        mine = False
-        with suppress(OSError):
-            mine = os.getpgid(process) == session.group and _status(process) == RUNNING
-        if not mine:
+        """Takes a process of the session's group for its worker, and ends all others."""
+        session.may_fork = False
+        there = _members(session, process)
+        _signal(there - {process}, signal.SIGKILL)
+        if process not in there:
             return GONE
+        if session.worker not in (process, session.group):  # the first one's number is the group's
+            self.former.add(session.worker)
         session.worker = process
-        for other in _members(session.group) - {process}:  # the old worker, and what it may have left behind
-            with suppress(OSError):
-                os.kill(other, signal.SIGKILL)
+        _signal({process}, signal.SIGCONT)
         return 0
 
     def close(self, session: _Session) -> None:
@@ -169,9 +180,14 @@ class Launcher:
         self.reap()
 
     def reap(self, _event: int = 0) -> None:
-        """Collects the processes of closed sessions that have ended."""
+        """Collects the processes that have ended: of closed sessions, and workers that had a successor."""
         with suppress(BlockingIOError):
             self.awake.recv(4096, socket.MSG_DONTWAIT)
+        for process in list(self.former):
+            with suppress(ChildProcessError):
+                if not os.waitpid(process, os.WNOHANG)[0]:
+                    continue
+            self.former.discard(process)
         for group in list(self.closing):
             try:
                 while os.waitpid(-group, os.WNOHANG)[0]:
@@ -209,8 +225,7 @@ class Launcher:
         if flags & _CLONE_THREAD and call in _CLONE:
             error = 0 if _threads(caller) < limits.THREADS else errno.EAGAIN
         else:  # the main thread's number is the process's
-            granted = session.may_fork and caller == session.worker
-            error = 0 if granted and len(_members(session.group)) <= limits.PROCESSES else errno.EPERM
+            error = 0 if session.may_fork and caller == session.worker else errno.EPERM
             session.may_fork = session.may_fork and bool(error)
         with suppress(OSError):
             fcntl.ioctl(listener, _SEND, _RESPONSE.pack(identity, 0, -error, 0 if error else _CONTINUE))
@@ -224,8 +239,8 @@ _CLONE = {56, 220}
 def _threads(thread: int) -> int:
     try:
         return len(os.listdir(f"/proc/{thread}/task"))
-    except OSError:
-        return 0
+    except OSError:  # it ends meanwhile, or this machine hides its processes
+        return limits.THREADS
 
 
 def _status(process: int) -> int:
@@ -240,21 +255,31 @@ def _status(process: int) -> int:
     return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
 
-def _members(group: int) -> set[int]:
-    """The processes of a group that have not ended; none where /proc does not tell."""
+def _members(session: _Session, snapshot: int) -> set[int]:
+    """The session's processes that have not ended; without /proc, those of the worker and the snapshot."""
+    try:
+        candidates = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        candidates = [session.worker, snapshot]
     found = set()
-    with suppress(OSError):
-        for name in filter(str.isdigit, os.listdir("/proc")):
-            with suppress(OSError):
-                if os.getpgid(int(name)) == group and not _has_ended(name):
-                    found.add(int(name))
+    for process in candidates:
+        with suppress(OSError):
+            if os.getpgid(process) == session.group and not _has_ended(process):
+                found.add(process)
     return found
 
 
-def _has_ended(name: str) -> bool:
-    """Whether a process only waits to be collected."""
-    with open(f"/proc/{name}/stat", "rb") as file:
+def _has_ended(process: int) -> bool:
+    """Whether a process only waits to be collected; False where /proc does not tell."""
+    with suppress(FileNotFoundError), open(f"/proc/{process}/stat", "rb") as file:
         return b") Z" in file.read()
+    return False
+
+
+def _signal(processes: set[int], number: int) -> None:
+    for process in processes:
+        with suppress(OSError):
+            os.kill(process, number)
 
 
 def _kill_group(session: _Session) -> None:

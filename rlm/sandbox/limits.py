@@ -34,16 +34,12 @@ GAP = 200
 # more characters that a text cut in public may have: it says how much is left out
 SUB_CALLS = 10_000
 # sub calls of one session
-REFUSED = 1_000
-# further sub calls that are answered with the limit, before the process is ended
 THREADS = 64
 # at once
 DESCRIPTORS = 256
 # open at once
 SUPERVISOR = 1000
 # the descriptor on which a worker sends its listener: beyond what a cell can have, so that none sends another
-PROCESSES = 4
-# of a session before a fork: the worker, its snapshots, one that is about to end
 
 MAX_FRAME = 32 * 2**20
 # bytes of one frame
@@ -53,6 +49,8 @@ DEPTH = 100
 # levels of lists and dicts in an answer's value
 MAX_PENDING = 256 * 2**20
 # characters of prompts that wait for the sub model
+CALL_SIZE = 2_000
+# characters that a waiting call counts for beside its prompt
 MAX_PROMPT = 4 * 2**20
 # characters of one sub prompt; JSON may take six bytes for each
 MAX_ANSWER = 4 * 2**20
@@ -60,12 +58,12 @@ MAX_ANSWER = 4 * 2**20
 
 
 def told(limit: str, number: float) -> str:
-    """One line about a limit that a cell has hit."""
+    """One line about a limit that a cell has hit; the parameter of RLM that raises it, where there is one."""
     return {
-        "time": f"the cell ran for {number:g} s",
-        "memory": f"the REPL may use {number / 2**20:,.0f} MB beyond its context",
-        "output": f"of the output {number:,} characters are kept",
-        "frame": f"a message of the REPL may have {number:,} bytes",
-        "sub_calls": f"a session may make {number:,} sub calls",
-        "threads": f"the REPL may run {number:,} threads at once",
+        "time": f"limit reached: the cell ran for {number:g} s (cell_timeout)",
+        "memory": f"limit reached: the REPL may use {number / 2**20:,.0f} MiB beyond its context (memory)",
+        "output": f"limit reached: of a cell's output {number:,} characters are kept",
+        "frame": f"limit reached: a message of the REPL may have {number:,} bytes",
+        "sub_calls": f"limit reached: a run may make {number:,} sub calls (max_sub_calls)",
+        "threads": f"limit reached: the REPL may run {number:,} threads at once",
     }[limit]

@@ -23,6 +23,11 @@ class Report:
     # of each thing that must not work, whether it was refused when the process tried it
 
     @property
+    def confined(self) -> bool:
+        """Whether all was refused that the process tried; it tries nothing where nothing is to hold it."""
+        return bool(self.held) and not self.open
+
+    @property
     def open(self) -> tuple[str, ...]:
         """What the code of a model could do."""
         return tuple(name for name, held in self.held.items() if not held)
@@ -30,7 +35,7 @@ class Report:
     @property
     def complete(self) -> bool:
         """Whether nothing is open and no layer is missing."""
-        return bool(self.held) and not self.open and not any(self.missing.values())
+        return self.confined and not any(self.missing.values())
 
     def __str__(self) -> str:
         if self.complete:

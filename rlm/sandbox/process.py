@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import struct
 import sys
 import time
+import weakref
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -35,9 +37,11 @@ class Process(Session):
             ours.close()
             raise SandboxError(f"The REPL process did not start: {error}.") from error
         self.connection = Connection(ours)
+        self._end = weakref.finalize(self, self._launcher.tell, Do.CLOSE, self._number)
+        self._end.atexit = False  # the launcher ends with this process
         self._cells = 0
-        self._spares: list[tuple[int, socket.socket]] = []
-        # the host's ends of snapshots, the older one first: before which cell it was taken, and the end
+        self._spares: list[_Snapshot] = []
+        # the older one first
         self._missed = 0
         # snapshots that were granted and did not come about
         self._frozen = False
@@ -49,7 +53,7 @@ class Process(Session):
             self._cells += 1
             with suppress(OSError):  # this process has no more descriptors: it goes on without a snapshot
                 ours, theirs = socket.socketpair()
-                self._spares.append((self._cells, ours))
+                self._spares.append(_Snapshot(self._cells, ours))
                 self._launcher.tell(Do.ALLOW, self._number)
         try:
             self.connection.send(order, theirs.fileno() if theirs else None)
@@ -57,44 +61,48 @@ class Process(Session):
             if theirs:
                 theirs.close()
 
-    def commit(self) -> None:
-        if not self._spares:
+    def settle(self) -> None:
+        if not self._spares or self._spares[-1].settled:
             return
-        there = _announced(self._spares[-1][1])
-        self._missed += not there
-        if len(self._spares) > 1:  # the older one is kept until the newer has shown that it is there
-            self._spares.pop(0 if there else -1)[1].close()
+        newest = self._spares[-1]
+        if newest.announced() and newest.process != self._worker:
+            for older in self._spares[:-1]:
+                older.end.close()
+            del self._spares[:-1]
+        else:
+            self._missed += 1
+            self._spares.pop().end.close()
+        kept = self._spares[-1].process if self._spares else 0
+        self._launcher.tell(Do.KEEP, self._number, kept)
 
     def roll_back(self) -> int:
         self._launcher.tell(Do.SIGNAL, self._number, signal.SIGKILL)
         self.connection.close()
         self._frozen = False
+        until = time.monotonic() + limits.ADOPTION
         while self._spares:
-            cell, spare = self._spares.pop()
-            if self._adopt(spare):
+            snapshot = self._spares.pop()
+            if self._adopt(snapshot, until):
                 self._let_go()
-                return self._cells - cell + 1
+                return self._cells - snapshot.cell + 1
+            snapshot.end.close()
         return 0
 
-    def _adopt(self, spare: socket.socket) -> bool:
-        """Lets the snapshot at the other end take over, if there is one."""
-        self.connection = Connection(spare)
-        frame = None
+    def _adopt(self, snapshot: _Snapshot, until: float) -> bool:
+        """Lets a snapshot take over, if it is there."""
+        if not snapshot.announced() or self._launcher.ask(Do.ADOPT, self._number, snapshot.process) == GONE:
+            return False
+        self._worker = snapshot.process
+        self.connection = Connection(snapshot.end)
         with suppress(OSError, WorkerDied):
-            spare.sendall(b"!")
-            if _announced(spare) and spare.recv(1):
-                frame = self.connection.receive(limits.ADOPTION)
-        process = frame.get("process") if frame else None
-        if isinstance(process, int) and 0 < process < 2**31:
-            self._worker = process
-            if self._launcher.ask(Do.ADOPT, self._number, process) == 0:
-                return True
-        self.connection.close()
+            snapshot.end.sendall(b"!")
+            frame = self.connection.receive(max(until - time.monotonic(), 0.0))
+            return frame is not None and frame.get("do") == "resumed"
         return False
 
     def _let_go(self) -> None:
         while self._spares:
-            self._spares.pop()[1].close()
+            self._spares.pop().end.close()
 
     def interrupt(self) -> None:
         self._launcher.tell(Do.SIGNAL, self._number, signal.SIGINT)
@@ -132,20 +140,41 @@ class Process(Session):
         return f"The cell ended the Python process (exit code {code})."
 
     def close(self) -> None:
-        self._launcher.tell(Do.CLOSE, self._number)
+        self._end()  # once: another process may have the number afterwards
         self.connection.close()
         self._let_go()
 
 
-def _announced(spare: socket.socket) -> bool:
-    """Whether a snapshot is there: it says so at once, and where none could be made the end is closed."""
-    spare.settimeout(limits.CHECK_TIMEOUT)
-    try:
-        return bool(spare.recv(1, socket.MSG_PEEK))
-    except OSError:
-        return False
-    finally:
-        spare.settimeout(None)
+class _Snapshot:
+    """A copy of the worker, or what may become one, at the other end of a connection.
+
+    cell: the number of the cell that it was taken before.
+    """
+
+    def __init__(self, cell: int, end: socket.socket) -> None:
+        self.cell = cell
+        self.end = end
+        self.process = 0
+        # its id by the kernel's word, which cells cannot forge; 0: not known yet, or none
+        self.settled = False
+        if sys.platform == "linux":
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+
+    def announced(self) -> bool:
+        """Whether it is there: it says so at once, and where none could be made the end is closed."""
+        if not self.settled:
+            self.settled = True
+            self.end.settimeout(limits.CHECK_TIMEOUT)
+            with suppress(OSError):
+                data, ancillary, *_ = self.end.recvmsg(1, socket.CMSG_SPACE(_CREDENTIALS.size))
+                if data and ancillary:
+                    self.process = _CREDENTIALS.unpack(ancillary[0][2])[0]
+            self.end.settimeout(None)
+        return self.process > 0
+
+
+_CREDENTIALS = struct.Struct("@iII")
+# struct ucred of unix(7): the sender's process, user and group
 
 
 def _signal_name(number: int) -> str:

@@ -5,16 +5,17 @@ Host and worker exchange frames: HEADER (length, big-endian), then that many byt
                     "marshal", its bytes in frames of their own up to an empty one, or bare if size is given
                     {"do": "execute", "id": n, "name": "<cell 1>", "code": …}
                     {"do": "resolve", "id": n, "text": …, "variable": bool}
-                    {"do": "check", "id": n, "word": …}
+                    {"do": "check", "id": "a word"}
                     {"do": "reply", "id": n, "text": … | "error": …}
     worker → host   {"do": "ready", "context": {…}, "missing": {…}, "held": {…}}
                     {"do": "refused", "error": …}
                     {"do": "call", "id": n, "prompt": …}
                     {"do": "done", "id": n, "stdout": …, "value": …, "error": …, "stopped": bool,
                      "limits": […], "final": {"text": …, "value": …}}; what is not there is None
-                    {"do": "done", "id": n, "shown": […]}, to a check: what each of its cells did
-                    {"do": "resumed", "process": n}, from a snapshot that has taken over
-A descriptor may come with an order: then the worker first leaves a snapshot behind, which waits there.
+                    {"do": "done", "id": "a word", "shown": […]}, to a check: what each of its cells did
+                    {"do": "resumed"}, from a snapshot that has taken over
+A descriptor may come with an order: then the worker first leaves a snapshot behind, which sends a byte there,
+so that the kernel tells the host its process id, and waits for a byte.
 
 The host sends the launcher requests of 9 bytes: what to do, the session, an argument. A session is the
 process id of its first worker.
@@ -41,9 +42,11 @@ class Do(IntEnum):
     # one fork of the session's worker, for its snapshot
     SIGNAL = 3
     # to the worker: the argument
-    ADOPT = 4
-    # the process in the argument, a snapshot, is the worker now; answered by 0, or GONE
-    STATUS = 5
+    KEEP = 4
+    # stops the process in the argument, a snapshot, until it is adopted; kills all others but the worker
+    ADOPT = 5
+    # the process in the argument, a snapshot, is the worker now; kills all others; answered by 0, or GONE
+    STATUS = 6
     # of the worker; answered by how it ended, or RUNNING, or GONE
-    CLOSE = 6
+    CLOSE = 7
     # kills all of the session

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import ast
 import builtins
+import errno
 import importlib
 import itertools
 import json
 import linecache
 import re
+import threading
 import types
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
@@ -210,7 +212,7 @@ class Repl:
                 self.running = False
                 done["stopped"] = True
         stdout = self.output.take()
-        if len(stdout) > self.output_limit:
+        if max(len(stdout), len(done.get("value") or "")) > self.output_limit:
             done["limits"].append("output")
         return done | {"final": self.final, "stdout": stdout}
 
@@ -280,12 +282,13 @@ class Repl:
     def _failure(self, error: BaseException) -> dict[str, Any]:
         """What the model is told of its mistake, and which limit it was."""
         text, limits = explain(error), []
-        if isinstance(error, MemoryError):
-            limits.append("memory")
-            text += f" (the limit is {self.memory / 2**20:,.0f} MB beyond the context)"
-        if isinstance(error, RuntimeError) and "can't start new thread" in text:
+        no_thread = isinstance(error, RuntimeError) and "can't start new thread" in text
+        if no_thread and threading.active_count() > THREADS // 2:
             limits.append("threads")
             text += f" (the limit is {THREADS} at once)"
+        elif no_thread or isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+            limits.append("memory")
+            text += f" (the limit is {self.memory / 2**20:,.0f} MiB beyond the context)"
         return {"error": text, "limits": limits}
 
     def stop(self, *_signal: object) -> None:

@@ -82,6 +82,8 @@ _COMMANDS = {
     "prctl": (15, 16, 23, 39, 0x53564D41),  # PR_(SET_NAME, GET_NAME, CAPBSET_READ, GET_NO_NEW_PRIVS, SET_VMA)
 }
 # allowed values of the argument that says what to do: the second, for prctl the first
+_OPTIONS = (3, 4, 7, 8, 38, 39)
+# SO_(TYPE, ERROR, SNDBUF, RCVBUF, PROTOCOL, DOMAIN); others tell of the process at the other end
 
 
 def numbers(machine: str) -> dict[str, int]:
@@ -119,6 +121,8 @@ def _rules(name: str, supervised: bool) -> list[tuple[int, Sequence[Is]]]:
             return [(ALLOW, [Is(0, 1), Is(1, 9, LONG)]), *((ALLOW, [Is(0, do)]) for do in _COMMANDS[name])]
         case "fcntl" | "ioctl":
             return [(ALLOW, [Is(1, command)]) for command in _COMMANDS[name]]
+        case "getsockopt":
+            return [(ALLOW, [Is(1, 1), Is(2, option)]) for option in _OPTIONS]
         case "prlimit64":
             return [(ALLOW, [Is(0, 0)])]
         case (

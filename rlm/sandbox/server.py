@@ -49,7 +49,7 @@ class Server:
             return self.repl.execute(order["name"], order["code"])
         if order["do"] == "resolve":
             return self.repl.resolve(order["text"], order["variable"])
-        return {"shown": self.check(order["word"])}
+        return {"shown": self.check(order["id"])}
 
     def check(self, word: str) -> list[dict[str, Any]]:
         """Shows that cells still work, with cells and names that the model's have nothing to do with."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,12 @@ class Session:
         start |= {"packages": launch.packages(), "output_limit": output_limit, "memory": memory}
         self.connection.send(start | {"without": sorted(without)})
         framed = way.size is None
-        for piece in way.pieces:
-            cancel.check()
-            self.connection.send_bytes(piece, framed=framed)
-        if framed and way.kind in ("text", "marshal"):
-            self.connection.send_bytes(b"", framed=True)
+        with suppress(WorkerDied):  # it may have said why before it ended
+            for piece in way.pieces:
+                cancel.check()
+                self.connection.send_bytes(piece, framed=framed)
+            if framed and way.kind in ("text", "marshal"):
+                self.connection.send_bytes(b"", framed=True)
         frame = None
         deadline = time.monotonic() + limits.START_TIMEOUT
         while frame is None:
@@ -63,8 +65,8 @@ class Session:
         """Sends an order; with `snapshot`, a copy of the REPL is left behind first, where one can be."""
         self.connection.send(order)
 
-    def commit(self) -> None:
-        """The cell went well: snapshots older than its own are not needed."""
+    def settle(self) -> None:
+        """Leaves the REPL its process and one snapshot that does not run, whatever an order made it fork."""
 
     def roll_back(self) -> int:
         """Lets a snapshot take the REPL's place; of how many cells the work is lost, or 0 where none can."""

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from os import _exit, close, fork, getpid, getppid  # as they are before any cell
+from socket import socket as make_socket
 from typing import Any
 
 from rlm.sandbox import confine, limits
@@ -100,6 +101,7 @@ class Worker(Server):
         sys.setswitchinterval(self.switching)
 
     def snapshot(self, spare: int) -> bool:
+        this = getpid()
         try:
             copy = fork()
         except Exception:  # refused, or a warning that a cell has made an error: it works without
@@ -108,12 +110,12 @@ class Worker(Server):
             close(spare)
             return False
         self.channel.connection.close()
-        connection = socket.socket(fileno=spare)
-        connection.sendall(b".")  # the host may let an older one go
+        connection = make_socket(fileno=spare)
+        connection.sendall(b".")  # the host learns this process's id, and may let an older one go
         if not connection.recv(1):
             _exit(0)  # the cell went well, or the host is gone
         deadline = time.monotonic() + limits.ADOPTION
-        while getppid() != self.launcher:  # the worker is about to die
+        while getppid() == this:  # it is about to die
             if time.monotonic() > deadline:
                 _exit(0)
             time.sleep(0.0002)
@@ -122,5 +124,5 @@ class Worker(Server):
             _exit(0)
         self.channel = Channel(connection)
         self.repl.ask = self.channel.ask
-        self.channel.send({"do": "resumed", "process": getpid()})
+        self.channel.send({"do": "resumed"})
         return True

@@ -31,22 +31,22 @@ forge('{"do": "done", "id": 2}'.encode("utf-16"))
 forge(b"[" * 10**5 + b"]" * 10**5)
 
 # %% deep-json-in-a-frame | host
-forge(b'{"do": "done", "id": 3, "final": ' + b'{"value":' * 10**5 + b"1" + b"}" * 10**5 + b"}")
+forge(b'{"do": "done", "id": %d, "final": ' % order_id() + b'{"value":' * 10**5 + b"1" + b"}" * 10**5 + b"}")
 
 # %% numbers-that-are-none | host
-for number in range(20):
-    forge(b'{"do": "done", "id": %d, "value": NaN, "final": {"text": "x", "value": Infinity}}' % number)
+forge(b'{"do": "done", "id": %d, "value": NaN, "final": {"text": "x", "value": Infinity}}' % order_id())
+
+# %% number-beyond-all | host
+forge(b'{"do": "done", "id": %d, "final": {"text": "x", "value": [1e999]}}' % order_id())
 
 # %% number-of-many-digits | host
 forge(b'{"do": "done", "id": ' + b"9" * 10**5 + b"}")
 
 # %% double-keys | host
-for number in range(20):
-    forge(b'{"do": "call", "do": "done", "id": 0, "id": %d, "value": "1", "value": {}}' % number)
+forge(b'{"do": "call", "do": "done", "id": 0, "id": %d, "value": "1", "value": {}}' % order_id())
 
 # %% lone-surrogates-in-a-frame | host
-for number in range(20):
-    forge(b'{"do": "done", "id": %d, "stdout": "\\ud800", "value": "\\udfff"}' % number)
+forge(b'{"do": "done", "id": %d, "stdout": "\\ud800", "value": "\\udfff"}' % order_id())
 
 # %% half-a-frame | snapshots
 send(b"\0\0\0\x64{")
@@ -65,23 +65,23 @@ for byte in b'\0\0\0\x0e{"do": "call"}':
     time.sleep(0.001)
 
 # %% forged-result | host
-for number in range(20):
+for number in (order_id(), *range(20)):
     forge({"do": "done", "id": number, "stdout": "forged", "value": "forged"})
 
 # %% forged-result-of-wrong-types | host
-for number in range(20):
+for number in (order_id(), *range(20)):
     forge({"do": "done", "id": number, "stdout": {"a": 1}, "value": [1], "error": 5, "final": "no", "stopped": "no"})
 
 # %% forged-answer-of-wrong-types | host
-for number in range(20):
+for number in (order_id(), *range(20)):
     forge({"do": "done", "id": number, "final": {"text": ["x"], "value": {"a": None}}, "stdout": 1.5})
 
 # %% forged-result-with-an-id-of-another-type | host
-for number in (None, "3", 3.0, True, [3], {"id": 3}, -1, 2**70):
+for number in (None, str(order_id()), True, [order_id()], {"id": 3}, -1, 2**70):
     forge({"do": "done", "id": number, "stdout": "forged"})
 
 # %% results-for-later-cells | host
-for number in range(4, 50):
+for number in (*range(50), order_id() + 1, "x"):
     forge({"do": "done", "id": number, "stdout": "forged", "value": "forged"})
 
 # %% results-from-a-thread | host
@@ -93,7 +93,7 @@ def forever():
 threading.Thread(target=forever, daemon=True).start()
 
 # %% huge-result | host
-for number in range(4):
+for number in (order_id(), 1, 2, 3):
     forge({"do": "done", "id": number, "stdout": "x" * 10**7})
 
 # %% calls-of-wrong-types | host

@@ -443,11 +443,13 @@ class Processes:
 
     def __init__(self) -> None:
         self.parent: dict[int, int] = {}
+        self.running: set[int] = set()
         self.command: dict[int, str] = {}
         for entry in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
                 self.parent[int(entry.name)] = int(fields[1])
+                self.running |= {int(entry.name)} if fields[0] == "R" else set()
                 self.command[int(entry.name)] = (entry / "cmdline").read_bytes().decode(errors="replace")
 
     def ours(self, marker: str) -> set[int]:
@@ -572,7 +574,9 @@ class _Session:
         if seconds > repl.cell_timeout + STOP_GRACE + SLACK:
             self.complaints.append(f"the cell held the host up for {seconds:.1f} s")
         if "may break one cell" in self.snippet.notes:
-            repl.execute(f"import time\ntime.sleep({LATE})")  # between cells nothing runs
+            for _ in range(3):  # between cells nothing runs
+                if repl.execute(f"import time\ntime.sleep({LATE})").error:
+                    break
         for code, expected in NEXT_CELLS.items():
             if code.startswith("llm_query") and "may use up sub calls" in self.snippet.notes:
                 continue
@@ -582,7 +586,20 @@ class _Session:
             if (result.stdout, result.value, error, result.final) != expected:
                 self.complaints.append(f"the next cell {code} gave {_shown(result)}")
         self.kept = repl.execute("kept").value == "'kept'"
+        if self.always_running():
+            self.complaints.append("a process runs between cells")
         self.complaints += [fault for result in self.executions for fault in _faults(result)]
+
+    def always_running(self) -> set[int]:
+        """Processes of ours that have no rest for a while."""
+        running = set(Processes().ours(self.stage.marker))
+        for _ in range(10):
+            now = Processes()
+            running &= now.running & now.ours(self.stage.marker)
+            if not running:
+                break
+            time.sleep(0.02)
+        return running
 
     def answer(self, prompt: str) -> str:
         self.prompts.append(prompt)

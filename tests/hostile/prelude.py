@@ -5,6 +5,8 @@ import errno
 import json
 import os
 import stat
+import sys
+import threading
 
 NUMBERS = {  # system call: its number on x86_64, on aarch64
     "acct": (163, 89),
@@ -129,6 +131,14 @@ def channels():
         except OSError:
             pass
     return found
+
+
+def order_id():
+    """The number of the order that the worker obeys now; its result must have the same."""
+    frame = sys._current_frames()[threading.main_thread().ident]
+    while "order" not in frame.f_locals:
+        frame = frame.f_back
+    return frame.f_locals["order"]["id"]
 
 
 def send(data):

@@ -383,3 +383,58 @@ escaped(ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffe
 
 # %% segments | seccomp
 escaped(raw(154, 0, ctypes.create_string_buffer(16), 16) >= 0)
+
+# %% snapshot-replaced-by-one-that-spins | host | may lose variables, failed once
+import gc
+def snapshot(spare):
+    os.close(spare)
+    if os.fork() == 0:
+        while True:
+            pass
+    return False
+for thing in gc.get_objects():
+    if type(thing).__name__ == "Worker":
+        thing.snapshot = snapshot
+
+# %% snapshot-that-answers-and-spins | host | may lose variables, failed once
+import gc, socket
+def snapshot(spare):
+    if os.fork():
+        os.close(spare)
+        return False
+    socket.socket(fileno=spare).sendall(b".")
+    while True:
+        pass
+for thing in gc.get_objects():
+    if type(thing).__name__ == "Worker":
+        thing.snapshot = snapshot
+
+# %% snapshot-that-takes-the-place-of-the-worker | host | may lose variables, may break one cell, failed once
+import gc, signal
+def snapshot(spare):
+    os.close(spare)
+    if os.fork():
+        os._exit(0)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    return False
+for thing in gc.get_objects():
+    if type(thing).__name__ == "Worker":
+        thing.snapshot = snapshot
+
+# %% snapshot-that-both-processes-serve | host | may lose variables, may break one cell, failed once
+import gc
+def snapshot(spare):
+    os.close(spare)
+    os.fork()
+    return False
+for thing in gc.get_objects():
+    if type(thing).__name__ == "Worker":
+        thing.snapshot = snapshot
+
+# %% snapshot-that-never-answers | host | may lose variables, failed once
+import gc
+def snapshot(spare):
+    return False
+for thing in gc.get_objects():
+    if type(thing).__name__ == "Worker":
+        thing.snapshot = snapshot
