@@ -13,7 +13,7 @@ from rlm.clients.base import Client, Options
 from rlm.errors import ClientError, ContextOverflow, InvalidReply, RLMError
 from rlm.history import History
 from rlm.parsing import is_complete, split_thinking
-from rlm.sandbox.shown import clip
+from rlm.sandbox.child.shown import clip
 from rlm.types import Completion, Message, SubCall, Usage
 
 MAX_REPLY = 4096

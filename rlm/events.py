@@ -43,7 +43,7 @@ class CellFinished:
 
 @dataclass(frozen=True)
 class LimitHit:
-    """A cell hit a limit of the REPL: its time, memory, output, …"""
+    """A cell hit a limit: of its time, memory, output, threads, messages, or of the run's sub calls."""
 
     text: str
     # one line, with the limit

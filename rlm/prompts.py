@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rlm.sandbox.shown import clip
+from rlm.sandbox.child.shown import clip
 from rlm.types import Execution
 
 PLACEHOLDERS = frozenset({"", "your answer", "answer", "none"})

@@ -80,7 +80,7 @@ class NoLandlock(launch.Launcher):
     def command(self) -> list[str]:
         program, *rest = super().command()
         boot = rest.index("-c") + 1
-        broken = "from rlm.sandbox import confine\ndef no(folders): raise confine.Unavailable\n"
+        broken = "from rlm.sandbox.child import confine\ndef no(folders): raise confine.Unavailable\n"
         rest[boot] = rest[boot].replace("launcher.main", f"{broken}confine.prepare_files = no\nlauncher.main")
         return [program, *rest]
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from rlm.cancel import Cancel
 from rlm.errors import Cancelled, ClientError, ContextError, SandboxError
 from rlm.sandbox import Sandbox
-from rlm.sandbox.shown import Output, clip
+from rlm.sandbox.child.shown import Output, clip
 from rlm.types import Answer, Final
 
 pytestmark = pytest.mark.usefixtures("no_process_left")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rlm.sandbox import seccomp
-from rlm.sandbox.seccomp import ALLOW, AUDIT_ARCH, ERRNO, KILL, NOTIFY
+from rlm.sandbox.child import seccomp
+from rlm.sandbox.child.seccomp import ALLOW, AUDIT_ARCH, ERRNO, KILL, NOTIFY
 
 REFUSED, UNKNOWN = ERRNO | errno.EPERM, ERRNO | errno.ENOSYS
 HEADERS = {

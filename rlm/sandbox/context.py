@@ -77,7 +77,7 @@ def _plain(value: Any, where: str, depth: int) -> Any:
 
 @dataclass(frozen=True)
 class Transfer:
-    """How a context gets to the worker; see `server`."""
+    """How a context gets to the worker; see `child.server`."""
 
     kind: str
     pieces: Iterator[bytes | memoryview] = field(default_factory=lambda: iter(()))

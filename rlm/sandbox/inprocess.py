@@ -8,10 +8,10 @@ import threading
 from contextlib import suppress
 from typing import Any
 
-from rlm.sandbox.channel import Channel
+from rlm.sandbox.child.channel import Channel
+from rlm.sandbox.child.repl import CellStopped
+from rlm.sandbox.child.server import Server, serve
 from rlm.sandbox.connection import Connection
-from rlm.sandbox.repl import CellStopped
-from rlm.sandbox.server import Server, serve
 from rlm.sandbox.session import Session
 
 _one_at_a_time = threading.Lock()

@@ -21,7 +21,7 @@ import sys, types
 for name, folder in (("rlm", sys.argv[1]), ("rlm.sandbox", sys.argv[1] + "/sandbox")):
     sys.modules[name] = types.ModuleType(name)
     sys.modules[name].__path__ = [folder]
-from rlm.sandbox import launcher
+from rlm.sandbox.child import launcher
 launcher.main(sys.argv[2:])
 """
 # the package's own __init__ would load what a worker does not need

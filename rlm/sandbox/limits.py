@@ -9,7 +9,7 @@ LAYERS = (
     if sys.platform == "linux"
     else ("limits", "seatbelt")
 )
-# what each one stops stands in confine.py
+# what each one stops stands in child/confine.py
 CELL_TIMEOUT = 60.0
 # seconds of a cell's own work; waiting for models is not counted
 STOP_GRACE = 2.0

@@ -1,7 +1,7 @@
 """What the processes say to each other: the host, the launcher and the workers. No behaviour.
 
 Host and worker exchange frames: HEADER (length, big-endian), then that many bytes of JSON (ASCII).
-    host → worker   {"do": "start", "context": …, …}, see `server`; then, where the context is "text" or
+    host → worker   {"do": "start", "context": …, …}, see `child.server`; then, where the context is "text" or
                     "marshal", its bytes in frames of their own up to an empty one, or bare if size is given
                     {"do": "execute", "id": n, "name": "<cell 1>", "code": …}
                     {"do": "resolve", "id": n, "text": …, "variable": bool}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from rlm.sandbox import intake
-from rlm.sandbox.channel import Channel
-from rlm.sandbox.repl import Repl
-from rlm.sandbox.shown import describe
+from rlm.sandbox.child import intake
+from rlm.sandbox.child.channel import Channel
+from rlm.sandbox.child.repl import Repl
+from rlm.sandbox.child.shown import describe
 
 CHECK = (
     "class A:\n    word = 'WORD'\nprint(A.word)\nlist(range(50)), search('another'), search('a third')",

@@ -21,7 +21,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from rlm.sandbox import confine, limits, worker
+from rlm.sandbox import limits
+from rlm.sandbox.child import confine, worker
 from rlm.sandbox.protocol import ANSWER, GONE, REQUEST, RUNNING, Do
 
 _NOTIFICATION = struct.Struct("=QII iIQ 6Q")

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from rlm.sandbox.channel import Channel
+from rlm.sandbox.child.channel import Channel
 
 PIECE = 2**20
 # bytes that are taken at once

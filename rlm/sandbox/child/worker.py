@@ -17,10 +17,11 @@ from os import _exit, close, fork, getpid, getppid  # as they are before any cel
 from socket import socket as make_socket
 from typing import Any
 
-from rlm.sandbox import confine, limits
-from rlm.sandbox.channel import Channel
-from rlm.sandbox.repl import READY_MODULES, no_input
-from rlm.sandbox.server import Server, serve
+from rlm.sandbox import limits
+from rlm.sandbox.child import confine
+from rlm.sandbox.child.channel import Channel
+from rlm.sandbox.child.repl import READY_MODULES, no_input
+from rlm.sandbox.child.server import Server, serve
 
 for _module in READY_MODULES:
     __import__(_module)  # once, before the forks

@@ -27,7 +27,8 @@ import sys
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 
-from rlm.sandbox import limits, seccomp
+from rlm.sandbox import limits
+from rlm.sandbox.child import seccomp
 
 SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/localtime", "/dev/null", "/dev/zero", "/dev/urandom")
 SYSTEM_FOLDERS = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo")
@@ -118,7 +119,7 @@ def _limit(memory: int) -> None:
     if sys.platform == "linux":  # macOS counts address space that nothing uses
         with open("/proc/self/statm") as file:
             pages = int(file.read().split()[0])
-        limit(resource.RLIMIT_AS, pages * resource.getpagesize() + memory)
+        limit(resource.RLIMIT_AS, min(pages * resource.getpagesize() + memory, 2**62))
         for name in ("MEMLOCK", "MSGQUEUE", "NICE", "RTPRIO"):
             limit(getattr(resource, f"RLIMIT_{name}"), 0)
 

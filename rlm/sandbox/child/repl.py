@@ -20,8 +20,8 @@ from contextlib import redirect_stderr, redirect_stdout
 from threading import get_ident
 from typing import Any
 
+from rlm.sandbox.child.shown import Output, clip, explain, show
 from rlm.sandbox.limits import MAX_ANSWER, MAX_PROMPT, THREADS
-from rlm.sandbox.shown import Output, clip, explain, show
 
 Ask = Callable[[list[str]], list[dict[str, Any]]]
 # sends prompts to the sub model; returns {"text": …} or {"error": …} for each, in order
