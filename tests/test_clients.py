@@ -456,12 +456,10 @@ class TestOllama:
         ask(Ollama(model, host=ollama.url, think=of_client), think=of_call)
         assert ollama.chats[0].get("think") == sent
 
-    def test_a_reply_spent_on_thinking_is_empty_and_cut(self, ollama: FakeOllama) -> None:
+    def test_a_reply_spent_on_thinking_is_asked_for_without(self, ollama: FakeOllama) -> None:
         ollama.replies = [Reply("", thinking="hm hm", finish="length")]
-        client = Ollama("thinker:4b", host=ollama.url)
-        completion = client.complete([user("?")], Options())
-        client.close()
-        assert (completion.text, completion.thinking, completion.finish_reason) == ("", "hm hm", "length")
+        assert ask(Ollama("thinker:4b", host=ollama.url)) == "echo: ?"
+        assert [chat.get("think") for chat in ollama.chats] == [None, False]
 
     def test_the_model_is_asked_about_once(self, ollama: FakeOllama) -> None:
         with closing(Ollama("tiny", host=ollama.url)) as client:
