@@ -412,15 +412,20 @@ class FakeOpenAI(FakeServer):
         self.thinking_field = "reasoning_content"
         self.models: Any = {"object": "list", "data": [{"id": "m", "object": "model"}]}
         # the answer to GET /v1/models
-        self.props: Any = None
-        # the answer of llama.cpp's server to GET /props
+        self.props: Any = {}
+        self.lm_studio: Any = {}
+        # the answers of llama.cpp's server to GET /props, and of LM Studio to GET /api/v0/models
 
     def route(self, handler: Handler, route: str, body: dict[str, Any]) -> None:
-        answers = {"GET /v1/models": self.models, "GET /props": self.props}
-        if answer := answers.get(route):
+        answers = {
+            "GET /v1/models": self.models,
+            "GET /props": self.props,
+            "GET /api/v0/models": self.lm_studio,
+        }
+        if route in answers:
             with self._lock:
                 self.requests.append((route, body))
-            return handler.send_json(200, answer)
+            return handler.send_json(200 if answers[route] else 404, answers[route])
         return super().route(handler, route, body)
 
     def chat(self, handler: Handler, body: dict[str, Any]) -> None:

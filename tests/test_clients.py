@@ -347,6 +347,8 @@ class TestContract:
         assert KEY not in "".join(traceback.format_exception(caught.value))
         for error in chain(caught.value):
             assert KEY not in f"{error} {error!r} {vars(error)}"
+            for frame, _ in traceback.walk_tb(error.__traceback__):
+                assert KEY not in repr(frame.f_locals)
             if case.sends_key:  # an exception of an SDK holds the request, and that the key
                 assert not hasattr(error, "request")
 
@@ -970,6 +972,13 @@ class TestOpenAI:
         with closing(OpenAI("m", base_url=f"{openai.url}/v1")) as client:
             assert client.window() == window
             assert client.complete([user("hi")], Options()).text == "echo: hi"
+
+    def test_lm_studio_tells_the_window_at_another_address(self, openai: FakeOpenAI) -> None:
+        openai.lm_studio = {
+            "data": [{"id": "m", "state": "loaded", "max_context_length": 9, "loaded_context_length": 4096}]
+        }
+        with closing(OpenAI("m", base_url=f"{openai.url}/v1/")) as client:
+            assert client.window() == 4096
 
     def test_the_window_that_the_caller_gives_is_not_asked_for(self, openai: FakeOpenAI) -> None:
         with closing(OpenAI("m", base_url=f"{openai.url}/v1", window=8192)) as client:

@@ -10,7 +10,7 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from rlm.clients import failures, wire
 from rlm.clients.base import Chunk, Options
@@ -98,21 +98,29 @@ class OpenAI(SDKClient):
     async def _ask_window(self, pool: AsyncOpenAI) -> int | None:
         if self._is_openai():  # it does not tell
             return None
-        listed: Any = await pool.get("/models", cast_to=object)
+        facts = self._facts(await pool.get("/models", cast_to=object))
+        told = (number(facts.get(field)) for field in WINDOW_FIELDS)
+        if window := next(filter(None, told), None):
+            return window
+        root = self.base_url.rstrip("/").removesuffix("/v1")
+        if (
+            "n_ctx_train" in facts
+        ):  # an older llama.cpp; what the model was trained for is not what it has now
+            props: Any = await pool.get(f"{root}/props", cast_to=object)
+            return number(props["default_generation_settings"]["n_ctx"])
+        if failures.on_this_machine(self.base_url):  # LM Studio, perhaps
+            facts = self._facts(await pool.get(f"{root}/api/v0/models", cast_to=object))
+            return number(facts.get("loaded_context_length"))
+        return None
+
+    def _facts(self, listed: Any) -> dict[str, Any]:
+        """What a list of models says of this one; may raise anything."""
         # Together lists them without anything around.
         entries = listed if isinstance(listed, list) else listed["data"]
         named = [entry for entry in entries if entry["id"] == self.model]
         # A server with a single model may take any name for it.
-        entry = (named or (entries if len(entries) == 1 else [{}]))[0]
-        facts = entry | (entry.get("meta") or {})
-        for field in WINDOW_FIELDS:
-            if window := number(facts.get(field)):
-                return window
-        if "n_ctx_train" not in facts:
-            return None
-        # An older llama.cpp; what it was trained for says nothing of the window that it has now.
-        props: Any = await pool.get(urljoin(self.base_url, "/props"), cast_to=object)
-        return number(props["default_generation_settings"]["n_ctx"])
+        entry: dict[str, Any] = (named or (entries if len(entries) == 1 else [{}]))[0]
+        return entry | (entry.get("meta") or {})
 
     def _usual_window(self) -> int | None:
         if not self._is_openai():
