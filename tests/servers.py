@@ -446,8 +446,6 @@ class FakeOpenAI(FakeServer):
         return super().chat(handler, body)
 
     def refuse(self, handler: Handler, name: str, message: str) -> None:
-        with self._lock:
-            self.headers.append({})
         handler.send_json(400, {"error": {"message": message, "param": name, "code": "unsupported"}})
 
     def check(self, body: dict[str, Any], headers: dict[str, str]) -> None:

@@ -1136,7 +1136,9 @@ class TestAnthropic:
             output,
         )
 
-    def test_an_older_model_is_given_a_budget(self, anthropic: FakeAnthropic) -> None:
+    def test_an_older_model_is_given_a_budget(
+        self, anthropic: FakeAnthropic, caplog: pytest.LogCaptureFixture
+    ) -> None:
         anthropic.thinking, anthropic.takes_effort = ("enabled", "disabled"), False
         with closing(Anthropic("m", base_url=anthropic.url, api_key=KEY)) as client:
             for tokens in (4000, 1100, 1024):
@@ -1148,6 +1150,8 @@ class TestAnthropic:
         budgets = [{"type": "enabled", "budget_tokens": 2000}, {"type": "enabled", "budget_tokens": 1024}]
         assert sent == [*budgets, None, {"type": "disabled"}]
         assert "output_config" not in anthropic.chats[-2]
+        assert "does not take output_config" in caplog.text
+        assert "does not take thinking" not in caplog.text
 
     def test_a_model_that_cannot_but_think_is_left_to_it(self, anthropic: FakeAnthropic) -> None:
         anthropic.thinking = ("adaptive",)

@@ -175,12 +175,12 @@ class OpenAI(SDKClient):
         if name is None:
             return set()
         if name.startswith("reasoning"):
-            level = body[name] if name == "reasoning_effort" else body[name]["effort"]
-            taken = set(re.findall("|".join(rf"\b{level}\b" for level in LEVELS), said)) - {level}
-            if taken:
-                return {f"effort={level}" for level in {*LEVELS, level} - taken}
+            sent = body[name] if name == "reasoning_effort" else body[name]["effort"]
+            taken = {level for level in LEVELS if re.search(rf"\b{level}\b", said)} - {sent}
+            if taken:  # the answer lists them
+                return {f"effort={level}" for level in {*LEVELS, sent} - taken}
             if re.search("mandatory|cannot be disabled", said):
-                return {f"effort={level}"}
+                return {f"effort={sent}"}
         return {name}
 
     async def _reply(self, events: Any) -> AsyncIterator[Chunk]:

@@ -17,8 +17,8 @@ from rlm.clients.remote import Remote
 from rlm.errors import ClientError, InvalidReply
 from rlm.types import Message
 
-THINKING = ("effort", "reasoning", "thinking", "output_config")
-# how the names of parameters begin that turn thinking on and off
+THINKING = {"reasoning_effort", "reasoning", "thinking", "output_config"}
+# the parameters for it
 WINDOW_TIMEOUT = 5.0
 # seconds for the question how large the window is; without an answer a run goes on all the same
 
@@ -124,8 +124,8 @@ class SDKClient(Remote[Any]):
 
     async def _send(self, pool: Any, messages: Sequence[Message], options: Options) -> Any:
         """Sends the request, and again without a parameter that is refused."""
+        body = self._body(messages, options)
         while True:
-            body = self._body(messages, options)
             try:
                 return await self._create(pool, body)
             except self._sdk().APIStatusError as error:
@@ -135,10 +135,11 @@ class SDKClient(Remote[Any]):
                 refused = self._refusal(said, body)
                 if not refused:
                     raise
-            asked_for = options.think and any(name.startswith(THINKING) for name in refused)
-            level = logging.WARNING if asked_for else logging.INFO
-            logger.log(level, "%s does not take %s.", self.server, " or ".join(sorted(refused)))
             self._refused |= refused
+            before, body = body, self._body(messages, options)
+            missed = options.think and THINKING & (before.keys() - body.keys())
+            level = logging.WARNING if missed else logging.INFO
+            logger.log(level, "%s does not take %s.", self.server, " or ".join(sorted(refused)))
 
     async def _chat(self, pool: Any, messages: Sequence[Message], options: Options) -> AsyncIterator[Chunk]:
         import httpx2
