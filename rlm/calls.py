@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from rlm import events, prompts
 from rlm.cancel import Cancel
-from rlm.clients.base import Client, Options
+from rlm.clients.base import Client, Options, sendable
 from rlm.errors import ClientError, ContextOverflow, InvalidReply, RLMError
 from rlm.history import History
 from rlm.parsing import is_complete, split_thinking
@@ -87,8 +87,9 @@ class Calls:
             history.measure(overflow.prompt_tokens or 0)
             self._compact(history, min(room, overflow.window or room) * 9 // 10)
             reply = self._complete(self.root, history.messages, self._root_options())
-        history.measure(reply.usage.prompt_tokens)
-        if reply.finish_reason == "length" and reply.thinking and not reply.text:
+        history.measure(reply.usage.prompt_tokens - reply.lost.prompt_tokens)
+        empty = reply.finish_reason == "length" and reply.thinking and not reply.text
+        if empty or reply.lost.completion_tokens >= self.root_reply:  # thinking took all of it
             self.root_reply = min(self.root_reply * 2, self.root_window // 2)
         return reply
 
@@ -110,10 +111,10 @@ class Calls:
         except ContextOverflow as overflow:
             window = overflow.window or self.sub_window
             error = prompts.too_long(len(prompt), overflow.prompt_tokens, self.capacity, window)
-            call = replace(call, error=error)
+            call = replace(call, error=error, usage=overflow.usage)
             raise ClientError(error) from overflow
         except RLMError as error:
-            call = replace(call, error=str(error))
+            call = replace(call, error=str(error), usage=call.usage + error.usage)
             raise
         finally:
             call = replace(call, seconds=time.monotonic() - began)
@@ -128,6 +129,7 @@ class Calls:
             think=self.think,
             until=is_complete,
             on_text=lambda text: self.emit(events.TextStreamed(text)),
+            on_restart=lambda: self.emit(events.TextRestarted()),
         )
 
     def _sub_options(self) -> Options:
@@ -144,7 +146,11 @@ class Calls:
         if self.budget and self.usage.prompt_tokens + self.usage.completion_tokens >= self.budget:
             self.cancel.set("budget")
         self.cancel.check()
-        reply: object = client.complete([_sendable(message) for message in messages], options=options)
+        try:
+            reply: object = client.complete([sendable(message) for message in messages], options=options)
+        except RLMError as error:
+            self._count(error.usage)
+            raise
         if isinstance(reply, str):  # a client of the user's own may be as simple as that
             reply = Completion(reply)
         if not isinstance(reply, Completion) or not isinstance(reply.text, str):
@@ -153,17 +159,14 @@ class Calls:
             )
         if not isinstance(reply.usage, Usage):
             reply = replace(reply, usage=Usage())
-        with self._lock:
-            self.usage += reply.usage
-            self._untaken += reply.usage
+        self._count(reply.usage)
         text, stray = split_thinking(reply.text)
         return replace(reply, text=text, thinking=reply.thinking or stray)
 
-
-def _sendable(message: Message) -> Message:
-    """A copy that any server takes: a lone surrogate, which no encoding has, is shown by its number."""
-    content = message["content"].encode("utf-8", "backslashreplace").decode()
-    return Message(role=message["role"], content=content)
+    def _count(self, usage: Usage) -> None:
+        with self._lock:
+            self.usage += usage
+            self._untaken += usage
 
 
 def _window(client: Client) -> int:

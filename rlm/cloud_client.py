@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 
+from rlm.clients import failures, wire
 from rlm.clients.base import Client, Options
 from rlm.clients.resolve import PROVIDERS, Provider, connect, split
 from rlm.errors import ConfigurationError
@@ -27,6 +28,9 @@ class CloudClient:
     api_key: overrides the provider's environment variable.
     base_url: address of an OpenAI-compatible server, such as http://localhost:8000/v1. It is sent no key but
         api_key, unless `provider` or a prefix says whose server it is.
+    window: the model's context in tokens; None asks the server.
+    first_timeout, chunk_timeout: seconds of silence allowed before the reply and within it.
+    A pickled one holds the api_key that was given, and no key from the environment.
     Raises ConfigurationError where the provider is not known or its key is missing.
     """
 
@@ -37,9 +41,22 @@ class CloudClient:
         provider: str | None = None,
         api_key: str | None = None,
         base_url: str | None = None,
+        window: int | None = None,
+        first_timeout: float = wire.FIRST_BYTE_TIMEOUT,
+        chunk_timeout: float = wire.CHUNK_TIMEOUT,
     ) -> None:
+        if window is not None and window < 1:
+            raise ConfigurationError(f"window must be a positive number of tokens, not {window}.")
         chosen, name = choose(model, provider, base_url)
-        self._client: Client = connect(chosen, name, api_key=api_key, base_url=base_url)
+        self._client: Client = connect(
+            chosen,
+            name,
+            api_key=api_key,
+            base_url=base_url,
+            window=window,
+            first_timeout=first_timeout,
+            chunk_timeout=chunk_timeout,
+        )
         self.provider = chosen.prefix
         self.model = name
         self.name = f"{chosen.prefix}:{name}"
@@ -73,7 +90,7 @@ def choose(model: str | None, provider: str | None, base_url: str | None) -> tup
         return chosen, (rest if colon and prefix == chosen.prefix else model) or chosen.default_model
     if base_url and not model:
         raise ConfigurationError(
-            f"Say which model to ask for at {base_url}: CloudClient(model=…, base_url=…)."
+            f"Say which model to ask for at {failures.public(base_url)}: CloudClient(model=…, base_url=…)."
         )
     if not model:
         return _first_with_key()

@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rlm.types import Usage
+
 if TYPE_CHECKING:
     from rlm.types import RLMResult, StopReason
 
@@ -29,9 +31,11 @@ class RLMError(Exception):
     """Base of all errors of rlm.
 
     Raised by `RLM.completion`, it carries in `.result` what the run had reached (an `RLMResult`), or None.
+    Raised by a client, it carries in `.usage` the tokens that went into the call.
     """
 
     result: RLMResult | None = None
+    usage = Usage()
 
 
 class ConfigurationError(RLMError, ValueError):

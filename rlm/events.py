@@ -32,6 +32,11 @@ class TextStreamed:
 
 
 @dataclass(frozen=True)
+class TextRestarted:
+    """The pieces of the reply so far are void: it broke off and is asked for again, or was only thinking."""
+
+
+@dataclass(frozen=True)
 class CellStarted:
     code: str
 
@@ -81,6 +86,7 @@ Event = (
     RunStarted
     | TurnStarted
     | TextStreamed
+    | TextRestarted
     | CellStarted
     | CellFinished
     | LimitHit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypedDict
 
 StopReason = Literal["final", "max_iterations", "timeout", "budget", "cancelled", "error"]
@@ -27,14 +27,11 @@ class Usage:
     # the part of prompt_tokens that came from the server's prompt cache
     estimated_tokens: int = 0
     # the part of both that was counted here, because the server was stopped before it reported
+    reasoning_tokens: int = 0
+    # the part of completion_tokens that was thinking, where the server tells it
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            self.prompt_tokens + other.prompt_tokens,
-            self.completion_tokens + other.completion_tokens,
-            self.cached_tokens + other.cached_tokens,
-            self.estimated_tokens + other.estimated_tokens,
-        )
+        return Usage(*(getattr(self, count.name) + getattr(other, count.name) for count in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -44,10 +41,13 @@ class Completion:
     text: str
     # the reply without its thinking
     usage: Usage = Usage()
+    # of this reply and of the attempts before it that gave none
     thinking: str = ""
     # kept apart: it is never parsed
     finish_reason: Literal["stop", "length"] = "stop"
     # "length": max_tokens ran out, the text is cut
+    lost: Usage = Usage()
+    # the part of usage that went into attempts without a reply
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,8 @@ class RLMResult:
     total_time: float
     # seconds
     usage: dict[str, int]
-    # total_prompt_tokens, total_completion_tokens, total_cached_tokens, total_estimated_tokens
+    # total_prompt_tokens, total_completion_tokens, and of these total_cached_tokens, total_estimated_tokens,
+    # total_reasoning_tokens
     stop_reason: StopReason
     value: Any = None
     # the answer as a Python value, where it is JSON-safe; else its text

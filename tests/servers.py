@@ -15,7 +15,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
@@ -24,6 +24,8 @@ CACHED_TOKENS = 3
 PROMPT_TOKENS = 11
 OVERFLOW = (5000, 4096)
 # tokens of the prompt and of the window that a reply with failure="overflow" tells
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+# of reasoning, in the words of OpenAI
 ENDLESS_PIECES = 3000
 # of an endless reply, should nobody stop it
 
@@ -35,7 +37,9 @@ class Reply:
     text: str | None = None
     # None: "echo: " and the last message
     thinking: str = ""
-    finish: Literal["stop", "length"] = "stop"
+    finish: Literal["stop", "length", "refusal"] = "stop"
+    step: int | None = None
+    # characters in a piece; None: word by word
     endless: bool = False
     # "word word word …" until the client hangs up
     failure: Literal["auth", "missing", "busy", "overflow", "refused"] | None = None
@@ -178,6 +182,10 @@ class FakeServer(ThreadingHTTPServer):
         with self._lock:
             self.headers.append(headers)
             reply = self.replies.pop(0) if self.replies else Reply()
+        try:
+            json.dumps(body, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise Refusal("a lone surrogate is no text") from None
         self.check(body, headers)
         sent_key = headers.get("authorization", "").removeprefix("Bearer ") or headers.get("x-api-key", "")
         if reply.failure == "auth" or (self.key is not None and sent_key != self.key):
@@ -194,9 +202,9 @@ class FakeServer(ThreadingHTTPServer):
 
     def stream(self, handler: Handler, reply: Reply, body: dict[str, Any]) -> None:
         text = f"echo: {text_of(body['messages'][-1])}" if reply.text is None else reply.text
-        said = itertools.repeat("word ", ENDLESS_PIECES) if reply.endless else iter(pieces(text))
+        said = itertools.repeat("word ", ENDLESS_PIECES) if reply.endless else iter(pieces(text, reply.step))
         parts = itertools.chain(
-            (("thinking", word) for word in pieces(reply.thinking)), (("text", w) for w in said)
+            (("thinking", word) for word in pieces(reply.thinking, None)), (("text", w) for w in said)
         )
         handler.begin(self.content_type)
         for data in self.start(body):
@@ -383,42 +391,76 @@ class FakeOpenAI(FakeServer):
     chat_path = "POST /v1/chat/completions"
     content_type = "text/event-stream"
 
-    FIELDS = frozenset(
-        (
-            "model",
-            "messages",
-            "stream",
-            "stream_options",
-            "max_tokens",
-            "max_completion_tokens",
-            "temperature",
-            "reasoning_effort",
-        )
-    )
+    FIELDS: dict[str, Callable[[Any], bool]] = {  # noqa: RUF012
+        "model": lambda value: isinstance(value, str) and bool(value),
+        "messages": lambda value: isinstance(value, list) and bool(value),
+        "stream": lambda value: value is True,
+        "stream_options": lambda value: value == {"include_usage": True},
+        "max_tokens": lambda value: type(value) is int and value > 0,
+        "max_completion_tokens": lambda value: type(value) is int and value > 0,
+        "temperature": lambda value: type(value) in (int, float) and 0 <= value <= 2,
+        "reasoning_effort": lambda value: value in EFFORTS,
+    }
 
     def __init__(
         self, *replies: Reply, key: str | None = None, refuses: frozenset[str] = frozenset()
     ) -> None:
         super().__init__(*replies, key=key)
         self.refuses = refuses
+        self.efforts: Sequence[str] = EFFORTS
+        # those that the model takes
         self.thinking_field = "reasoning_content"
+        self.models: Any = {"object": "list", "data": [{"id": "m", "object": "model"}]}
+        # the answer to GET /v1/models
+        self.props: Any = {}
+        self.lm_studio: Any = {}
+        # the answers of llama.cpp's server to GET /props, and of LM Studio to GET /api/v0/models
+
+    def route(self, handler: Handler, route: str, body: dict[str, Any]) -> None:
+        answers = {
+            "GET /v1/models": self.models,
+            "GET /props": self.props,
+            "GET /api/v0/models": self.lm_studio,
+        }
+        if route in answers:
+            with self._lock:
+                self.requests.append((route, body))
+            return handler.send_json(200 if answers[route] else 404, answers[route])
+        return super().route(handler, route, body)
 
     def chat(self, handler: Handler, body: dict[str, Any]) -> None:
         for name in sorted(self.refuses & set(body)):
-            message = f"Unsupported parameter: '{name}' is not supported with this model. See the manual."
-            return handler.send_json(
-                400, {"error": {"message": message, "param": name, "code": "unsupported"}}
+            return self.refuse(
+                handler,
+                name,
+                f"Unsupported parameter: '{name}' is not supported with this model. See the manual.",
+            )
+        if (effort := body.get("reasoning_effort", self.efforts[0])) not in self.efforts:
+            taken = ", ".join(f"'{effort}'" for effort in self.efforts)
+            return self.refuse(
+                handler,
+                "reasoning_effort",
+                f"Unsupported value: 'reasoning_effort' does not support '{effort}' with this model. "
+                f"Supported values are: {taken}.",
             )
         return super().chat(handler, body)
 
+    def refuse(self, handler: Handler, name: str, message: str) -> None:
+        handler.send_json(400, {"error": {"message": message, "param": name, "code": "unsupported"}})
+
     def check(self, body: dict[str, Any], headers: dict[str, str]) -> None:
-        if unknown := set(body) - self.FIELDS:
+        if unknown := set(body) - set(self.FIELDS):
             raise Refusal(f"unknown fields: {sorted(unknown)}")
-        check_messages(body)
+        if wrong := [name for name, value in body.items() if not self.FIELDS[name](value)]:
+            raise Refusal(f"of the wrong type or out of range: {wrong}")
+        self.check_messages(body)
         if not headers.get("authorization", "").startswith("Bearer "):
             raise Refusal("no Authorization header")
         if {"max_tokens", "max_completion_tokens"} <= set(body):
             raise Refusal("max_tokens and max_completion_tokens exclude each other")
+
+    def check_messages(self, body: dict[str, Any]) -> None:
+        check_messages(body)
 
     def error_body(self, kind: str, message: str) -> Any:
         return {"error": {"message": message, "type": kind, "param": None, "code": None}}
@@ -460,9 +502,33 @@ class FakeOpenAI(FakeServer):
                 "completion_tokens": sent,
                 "total_tokens": PROMPT_TOKENS + sent,
                 "prompt_tokens_details": {"cached_tokens": CACHED_TOKENS},
+                "completion_tokens_details": {"reasoning_tokens": thought(reply)},
             }
             yield self.event([], usage=usage)
         yield self.frame("[DONE]")
+
+
+class FakeOpenRouter(FakeOpenAI):
+    """OpenRouter, with its `reasoning` and its marks for Anthropic's cache."""
+
+    FIELDS = {  # noqa: RUF012
+        **{name: check for name, check in FakeOpenAI.FIELDS.items() if name != "reasoning_effort"},
+        "reasoning": lambda value: set(value) == {"effort"} and value["effort"] in EFFORTS,
+    }
+
+    mandatory = False
+    # whether the model cannot but think
+
+    def chat(self, handler: Handler, body: dict[str, Any]) -> None:
+        if self.mandatory and body.get("reasoning") == {"effort": "none"}:
+            message = "Reasoning is mandatory for this endpoint and cannot be disabled."
+            return self.refuse(handler, "reasoning", message)
+        return super().chat(handler, body)
+
+    def check_messages(self, body: dict[str, Any]) -> None:
+        check_blocks(body["messages"])
+        plain = [{"role": message["role"], "content": text_of(message)} for message in body["messages"]]
+        check_messages({**body, "messages": plain})
 
 
 class FakeAnthropic(FakeServer):
@@ -471,21 +537,78 @@ class FakeAnthropic(FakeServer):
     chat_path = "POST /v1/messages"
     content_type = "text/event-stream"
 
-    FIELDS = frozenset(("model", "messages", "max_tokens", "stream", "system", "cache_control", "thinking"))
+    FIELDS = frozenset(
+        (
+            "model",
+            "messages",
+            "max_tokens",
+            "stream",
+            "system",
+            "cache_control",
+            "thinking",
+            "output_config",
+        )
+    )
+
+    def __init__(self, *replies: Reply, key: str | None = None) -> None:
+        super().__init__(*replies, key=key)
+        self.thinking: Sequence[str] = ("adaptive", "disabled")
+        # types that the model takes
+        self.takes_effort = True
+        self.facts: Any = {"id": "m", "type": "model", "max_input_tokens": 123_000, "max_tokens": 8192}
+        # the answer to GET /v1/models/m
+
+    def route(self, handler: Handler, route: str, body: dict[str, Any]) -> None:
+        if route == "GET /v1/models/m":
+            with self._lock:
+                self.requests.append((route, body))
+            return handler.send_json(200, self.facts)
+        return super().route(handler, route, body)
+
+    def chat(self, handler: Handler, body: dict[str, Any]) -> None:
+        kind = body.get("thinking", {}).get("type")
+        if kind and kind not in self.thinking:
+            return self.refuse(handler, f'"thinking.type.{kind}" is not supported for this model.')
+        if "output_config" in body and not self.takes_effort:
+            return self.refuse(handler, "This model does not support the effort parameter.")
+        return super().chat(handler, body)
+
+    def refuse(self, handler: Handler, message: str) -> None:
+        handler.send_json(400, self.error_body("invalid_request_error", message))
 
     def check(self, body: dict[str, Any], headers: dict[str, str]) -> None:
         if unknown := set(body) - self.FIELDS:
             raise Refusal(f"unknown fields: {sorted(unknown)}")
         if "anthropic-version" not in headers:
             raise Refusal("no anthropic-version header")
-        if not isinstance(body.get("max_tokens"), int):
-            raise Refusal("max_tokens: field required")
+        if type(body.get("max_tokens")) is not int or body["max_tokens"] < 1:
+            raise Refusal("max_tokens: field required, a number above 0")
         check_messages(body)
+        self.check_thinking(body)
         roles = [message["role"] for message in body["messages"]]
         if set(roles) - {"user", "assistant"} or roles[0] != "user":
             raise Refusal(f"roles: {roles}")
         if any(one == next_one for one, next_one in itertools.pairwise(roles)):
             raise Refusal(f"roles must alternate: {roles}")
+        system = [{"role": "system", "content": body["system"]}] if "system" in body else []
+        check_blocks([*system, *body["messages"]], marks=3)
+        if any(not text_of(message).strip() for message in [*system, *body["messages"]]):
+            raise Refusal("text content blocks must contain non-whitespace text")
+        if roles[-1] == "assistant" and text_of(body["messages"][-1])[-1].isspace():
+            raise Refusal("final assistant content cannot end with trailing whitespace")
+        if body.get("cache_control", {"type": "ephemeral"}) != {"type": "ephemeral"}:
+            raise Refusal("cache_control")
+
+    def check_thinking(self, body: dict[str, Any]) -> None:
+        thinking = body.get("thinking", {"type": "disabled"})
+        fields = {"type", "budget_tokens"} if thinking["type"] == "enabled" else {"type"}
+        if thinking["type"] not in ("adaptive", "enabled", "disabled") or set(thinking) != fields:
+            raise Refusal(f"thinking: {thinking}")
+        if not 1024 <= thinking.get("budget_tokens", 1024) < max(body["max_tokens"], 1025):
+            raise Refusal("thinking.budget_tokens must be at least 1024 and less than max_tokens")
+        output = body.get("output_config", {"effort": "low"})
+        if set(output) != {"effort"} or output["effort"] not in ("low", "medium", "high", "xhigh", "max"):
+            raise Refusal(f"output_config: {output}")
 
     def error_body(self, kind: str, message: str) -> Any:
         return {"type": "error", "error": {"type": kind, "message": message}}
@@ -522,9 +645,10 @@ class FakeAnthropic(FakeServer):
         return self.event("content_block_delta", index=0, delta={"type": f"{kind}_delta", kind: text})
 
     def end(self, reply: Reply, sent: int, body: dict[str, Any]) -> Iterator[bytes]:
-        reason = {"stop": "end_turn", "length": "max_tokens"}[reply.finish]
+        reason = {"stop": "end_turn", "length": "max_tokens"}.get(reply.finish, reply.finish)
         yield self.event("content_block_stop", index=0)
-        yield self.event("message_delta", delta={"stop_reason": reason}, usage={"output_tokens": sent})
+        usage = {"output_tokens": sent, "output_tokens_details": {"thinking_tokens": thought(reply)}}
+        yield self.event("message_delta", delta={"stop_reason": reason}, usage=usage)
         yield self.event("message_stop")
 
 
@@ -537,15 +661,40 @@ def check_messages(body: dict[str, Any]) -> None:
     for message in messages:
         if set(message) != {"role", "content"} or not isinstance(message["content"], str):
             raise Refusal(f"a message is a role and a text, not {message}")
+        if message["role"] not in ("system", "user", "assistant"):
+            raise Refusal(f"no such role: {message['role']}")
+
+
+def check_blocks(messages: list[dict[str, Any]], marks: int = 4) -> None:
+    """A content is a text, or blocks of text, of which a few may be marked for the cache."""
+    blocks = [block for message in messages for block in message["content"] if isinstance(block, dict)]
+    marked = [block for block in blocks if "cache_control" in block]
+    if any(
+        {**block, "cache_control": 0} != {"type": "text", "text": block.get("text"), "cache_control": 0}
+        for block in blocks
+    ):
+        raise Refusal(f"blocks of another kind: {blocks}")
+    if any(block["cache_control"] != {"type": "ephemeral"} or not block["text"].strip() for block in marked):
+        raise Refusal("cache_control cannot be set for empty text blocks")
+    if len(marked) > marks:
+        raise Refusal(f"A maximum of {marks} blocks with cache_control may be provided.")
 
 
 def text_of(message: dict[str, Any]) -> str:
-    return str(message["content"])
+    content = message["content"]
+    return content if isinstance(content, str) else "".join(block["text"] for block in content)
 
 
-def pieces(text: str) -> list[str]:
-    """A reply's text as it is streamed: word by word."""
+def pieces(text: str, step: int | None) -> list[str]:
+    """A reply's text as it is streamed."""
+    if step:
+        return [text[start : start + step] for start in range(0, len(text), step)]
     return re.findall(r"\S+\s*|\s+", text)
+
+
+def thought(reply: Reply) -> int:
+    """Tokens of a reply that were thinking."""
+    return len(pieces(reply.thinking, None))
 
 
 def tagged(model: str) -> str:

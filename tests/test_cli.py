@@ -17,7 +17,7 @@ from fakes import ScriptedClient, SubClient, cell, failing
 from rich.console import Console
 from servers import FakeOllama, Reply
 
-from rlm import RLM, Cancel, cli
+from rlm import RLM, Cancel, cli, events
 from rlm.cli.display import Display, prepare, summary
 from rlm.tasks import niah
 
@@ -197,6 +197,21 @@ def test_the_display_works_in_a_terminal_and_cleans_up():
     out = rendered(ScriptedClient([cell("print('hello')"), "FINAL(1)"]), terminal=True)
     assert "hello" in out
     assert out.count("\x1b[?25l") == out.count("\x1b[?25h") == 1  # the cursor is there again
+
+
+def test_a_reply_that_begins_anew_is_shown_once():
+    console = Console(file=io.StringIO(), width=60, force_terminal=True, color_system=None)
+    display = Display(console)
+    for event in (
+        events.TurnStarted(1),
+        events.TextStreamed("one two"),
+        events.TextRestarted(),
+        events.TextStreamed("all"),
+    ):
+        display(event)
+    console.print(display._work_in_progress())
+    assert "all" in console.file.getvalue()
+    assert "one" not in console.file.getvalue()
 
 
 def test_markup_in_outputs_is_shown_as_it_is():

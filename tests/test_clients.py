@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from servers import (
     CACHED_TOKENS,
     ENDLESS_PIECES,
@@ -26,6 +29,7 @@ from servers import (
     FakeAnthropic,
     FakeOllama,
     FakeOpenAI,
+    FakeOpenRouter,
     FakeServer,
     Reply,
     shown,
@@ -39,6 +43,7 @@ from rlm.clients.fit import ModelFacts
 from rlm.clients.ollama import Ollama, ollama_host
 from rlm.clients.ollama_server import Server
 from rlm.clients.openai import OpenAI
+from rlm.clients.openrouter import OpenRouter
 from rlm.errors import (
     AuthenticationError,
     Cancelled,
@@ -54,6 +59,17 @@ from rlm.errors import (
 )
 from rlm.types import Message, Usage
 
+ODD_MESSAGES = st.lists(
+    st.builds(
+        Message,
+        role=st.sampled_from(["system", "user", "assistant"]),
+        content=st.one_of(
+            st.sampled_from(["", " ", "\n", "Hi ", "\ud800", "a\x00b"]), st.text(alphabet=st.characters())
+        ),
+    ),
+    min_size=1,
+    max_size=6,
+)
 BREAKS = ["cut", "reset", "garbage", "shape", "error", "unfinished"]
 KEY = "sk-secret-0123456789abcdef"
 SYSTEM = Message(role="system", content="Be brief.")
@@ -87,6 +103,10 @@ CASES = {
     ),
     "openai": Case(
         FakeOpenAI, lambda url, **options: OpenAI("m", base_url=f"{url}/v1", api_key=KEY, **options)
+    ),
+    "openrouter": Case(
+        FakeOpenRouter,
+        lambda url, **options: OpenRouter("anthropic/m", base_url=f"{url}/v1", api_key=KEY, **options),
     ),
     "anthropic": Case(
         FakeAnthropic, lambda url, **options: Anthropic("m", base_url=url, api_key=KEY, **options)
@@ -171,6 +191,48 @@ class TestContract:
         server.replies = [Reply("Four.", thinking="Two and two.")]
         completion = client.complete([user("?")], Options())
         assert (completion.text, completion.thinking) == ("Four.", "Two and two.")
+
+    def test_thinking_in_the_text_is_kept_apart(self, client: Any, server: FakeServer) -> None:
+        server.replies = [Reply("<think>Two ``` and two.</think>\n\nFour.", step=3)]
+        shown: list[str] = []
+        seen: list[str] = []
+        options = Options(on_text=shown.append, until=lambda text: bool(seen.append(text)))
+        completion = client.complete([user("?")], options)
+        assert (completion.text, completion.thinking) == ("Four.", "Two ``` and two.")
+        assert "".join(shown) == "Four."
+        assert all("Four.".startswith(text) for text in seen)
+
+    def test_thinking_that_nothing_opened_is_taken_back(self, client: Any, server: FakeServer) -> None:
+        server.replies = [Reply("Two and two.</think>\n\nFour.", step=5)]
+        shown: list[str] = []
+        completion = client.complete([user("?")], Options(on_text=shown.append, on_restart=shown.clear))
+        assert (completion.text, completion.thinking) == ("Four.", "Two and two.")
+        assert "".join(shown) == "Four."
+
+    @pytest.mark.parametrize("said", [Reply("", "hm hm", "length"), Reply("<think>hm hm", finish="length")])
+    def test_a_reply_spent_on_thinking_is_asked_for_again(
+        self, client: Any, server: FakeServer, said: Reply
+    ) -> None:
+        server.replies = [said, Reply("Four.")]
+        completion = client.complete([user("?")], Options(max_tokens=50, think=True))
+        assert (completion.text, completion.finish_reason) == ("Four.", "stop")
+        assert completion.usage.prompt_tokens == 2 * PROMPT_TOKENS
+        assert completion.usage.completion_tokens == 3
+        assert (completion.lost.prompt_tokens, completion.lost.completion_tokens) == (PROMPT_TOKENS, 2)
+        assert [limit(chat) for chat in server.chats] == [50, 100]
+
+    def test_a_reply_that_is_nothing_but_thinking_is_no_answer(self, client: Any, server: FakeServer) -> None:
+        server.replies = [Reply("", "hm hm", "length"), Reply("", "hm hm hm", "length"), Reply("no more")]
+        completion = client.complete([user("?")], Options())
+        assert (completion.text, completion.finish_reason) == ("", "length")
+        assert completion.usage.completion_tokens == 5
+        assert len(server.chats) == 2
+
+    def test_without_room_for_more_the_first_reply_stays(self, client: Any, server: FakeServer) -> None:
+        server.replies = [Reply("", "hm hm", "length"), Reply(failure="overflow")]
+        completion = client.complete([user("?")], Options())
+        assert (completion.thinking, completion.finish_reason) == ("hm hm", "length")
+        assert completion.usage.completion_tokens == 2
 
     def test_a_reply_that_ran_out_of_tokens_says_so(self, client: Any, server: FakeServer) -> None:
         server.replies = [Reply("one two", finish="length")]
@@ -271,6 +333,25 @@ class TestContract:
         assert KEY not in f"{caught.value} {caught.value.__cause__}"
         assert "400" in str(caught.value)
 
+    @pytest.mark.parametrize(
+        "reply",
+        [Reply(failure="auth"), Reply(failure="refused"), Reply("x y", breaks="error"), Reply(breaks="drop")],
+        ids=["auth", "refused", "error", "drop"],
+    )
+    def test_no_key_is_in_what_an_error_holds(
+        self, case: Case, client: Any, server: FakeServer, reply: Reply
+    ) -> None:
+        server.replies = [reply] * 9
+        with pytest.raises(ClientError) as caught:
+            client.complete([user("?")], Options())
+        assert KEY not in "".join(traceback.format_exception(caught.value))
+        for error in chain(caught.value):
+            assert KEY not in f"{error} {error!r} {vars(error)}"
+            for frame, _ in traceback.walk_tb(error.__traceback__):
+                assert KEY not in repr(frame.f_locals)
+            if case.sends_key:  # an exception of an SDK holds the request, and that the key
+                assert not hasattr(error, "request")
+
     def test_an_unknown_model_is_not_found(self, client: Any, server: FakeServer) -> None:
         server.replies = [Reply(failure="missing")]
         with pytest.raises(ModelNotFound, match=client.model):
@@ -320,6 +401,43 @@ class TestContract:
         with pytest.raises(InvalidReply):
             client.complete([user("?")], Options())
         assert len(server.chats) == wire.ATTEMPTS
+
+    def test_a_retried_reply_is_shown_once(self, client: Any, server: FakeServer) -> None:
+        server.replies = [Reply("one two three", breaks="cut"), Reply("all of it")]
+        shown: list[str] = []
+        client.complete([user("?")], Options(on_text=shown.append, on_restart=shown.clear))
+        assert "".join(shown) == "all of it"
+
+    def test_the_tokens_of_a_broken_reply_are_counted(self, client: Any, server: FakeServer) -> None:
+        server.replies = [Reply("one two three", breaks="cut"), Reply("all of it")]
+        completion = client.complete([user("?")], Options())
+        assert completion.usage.completion_tokens == 4
+        assert (completion.lost.completion_tokens, completion.lost.estimated_tokens > 0) == (1, True)
+
+    def test_the_tokens_of_a_call_without_a_reply_are_counted(self, client: Any, server: FakeServer) -> None:
+        server.replies = [Reply("one two three", breaks="error")] * 9
+        with pytest.raises(InvalidReply) as caught:
+            client.complete([user("?")], Options())
+        assert caught.value.usage.completion_tokens == wire.ATTEMPTS
+
+    def test_the_tokens_of_a_cancelled_call_are_counted(self, client: Any, server: FakeServer) -> None:
+        server.replies = [Reply("one two three", breaks="cut"), Reply(endless=True)]
+        cancel = Cancel()
+        options = Options(cancel=cancel, on_text=lambda text: text == "word " and cancel.set())
+        with pytest.raises(Cancelled) as caught:
+            client.complete([user("How many?")], options)
+        assert caught.value.usage.completion_tokens >= 2
+        assert caught.value.usage.prompt_tokens > 0
+
+    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(messages=ODD_MESSAGES, think=st.sampled_from([None, True, False, "low"]))
+    def test_no_messages_make_a_request_that_is_refused(
+        self, client: Any, server: FakeServer, messages: list[Message], think: Any
+    ) -> None:
+        before = [Message(**message) for message in messages]
+        assert client.complete(messages, Options(max_tokens=2000, temperature=0.6, think=think)).text
+        assert messages == before
+        assert server.violations == []
 
     def test_silence_before_the_reply_times_out(
         self, connect: Callable[..., Any], server: FakeServer
@@ -385,6 +503,19 @@ class TestContract:
 
     def test_it_says_how_many_calls_at_once_do_any_good(self, client: Any) -> None:
         assert client.concurrency >= 1
+
+
+def limit(body: dict[str, Any]) -> int:
+    """The tokens that a request allows for its reply."""
+    return int(body["options"]["num_predict"] if "options" in body else body["max_tokens"])
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, and all that it was raised from or during."""
+    yield error
+    for other in (error.__cause__, error.__context__):
+        if other is not None:
+            yield from chain(other)
 
 
 def open_sockets() -> int:
@@ -456,12 +587,10 @@ class TestOllama:
         ask(Ollama(model, host=ollama.url, think=of_client), think=of_call)
         assert ollama.chats[0].get("think") == sent
 
-    def test_a_reply_spent_on_thinking_is_empty_and_cut(self, ollama: FakeOllama) -> None:
+    def test_a_reply_spent_on_thinking_is_asked_for_without(self, ollama: FakeOllama) -> None:
         ollama.replies = [Reply("", thinking="hm hm", finish="length")]
-        client = Ollama("thinker:4b", host=ollama.url)
-        completion = client.complete([user("?")], Options())
-        client.close()
-        assert (completion.text, completion.thinking, completion.finish_reason) == ("", "hm hm", "length")
+        assert ask(Ollama("thinker:4b", host=ollama.url)) == "echo: ?"
+        assert [chat.get("think") for chat in ollama.chats] == [None, False]
 
     def test_the_model_is_asked_about_once(self, ollama: FakeOllama) -> None:
         with closing(Ollama("tiny", host=ollama.url)) as client:
@@ -712,9 +841,70 @@ class TestOpenAI:
         assert usage.completion_tokens == 2
         assert usage.estimated_tokens == usage.prompt_tokens + usage.completion_tokens
 
-    def test_a_level_of_thinking_is_sent(self, openai: FakeOpenAI) -> None:
-        ask(OpenAI("m", base_url=f"{openai.url}/v1"), think="low")
-        assert openai.chats[0]["reasoning_effort"] == "low"
+    @pytest.mark.parametrize(
+        "refused",
+        [
+            {"temperature"},
+            {"max_tokens"},
+            {"max_tokens", "max_completion_tokens"},
+            {"reasoning_effort"},
+            {"stream_options"},
+        ],
+        ids=["temperature", "limit", "both-limits", "effort", "usage"],
+    )
+    def test_many_threads_learn_what_is_refused(self, openai: FakeOpenAI, refused: set[str]) -> None:
+        openai.refuses = frozenset(refused)
+        options = Options(temperature=0.6, think="low")
+        with closing(OpenAI("m", base_url=f"{openai.url}/v1")) as client:
+            with ThreadPoolExecutor(8) as threads:
+                replies = list(
+                    threads.map(lambda n: client.complete([user(str(n))], options).text, range(24))
+                )
+            assert replies == [f"echo: {n}" for n in range(24)]
+            before = len(openai.chats)
+            assert before <= 24 + 8 * len(refused)
+            copy = pickle.loads(pickle.dumps(client))
+            assert ask(copy, temperature=0.6, think="low") == "echo: ?"
+            assert len(openai.chats) == before + 1
+
+    @pytest.mark.parametrize(
+        ("think", "sent"),
+        [(None, None), (False, "none"), (True, "medium"), ("low", "low"), ("xhigh", "xhigh")],
+    )
+    def test_thinking_is_an_effort(self, openai: FakeOpenAI, think: Any, sent: str | None) -> None:
+        ask(OpenAI("m", base_url=f"{openai.url}/v1"), think=think)
+        assert openai.chats[0].get("reasoning_effort") == sent
+
+    def test_a_model_that_must_think_thinks_as_little_as_it_can(self, openai: FakeOpenAI) -> None:
+        openai.efforts = ("low", "medium", "high")
+        with closing(OpenAI("m", base_url=f"{openai.url}/v1")) as client:
+            for think in (False, False, True, "high", "minimal"):
+                assert client.complete([user("hi")], Options(think=think)).text == "echo: hi"
+        sent = [chat.get("reasoning_effort") for chat in openai.chats]
+        assert sent == ["none", "low", "low", "medium", "high", None]
+
+    @pytest.mark.parametrize(("think", "warned"), [(False, False), ("low", True), (True, True)])
+    def test_a_model_that_cannot_think_is_not_asked_to(
+        self, openai: FakeOpenAI, think: Any, warned: bool, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        openai.refuses = frozenset(("reasoning_effort",))
+        with closing(OpenAI("m", base_url=f"{openai.url}/v1")) as client:
+            for _ in range(2):
+                assert client.complete([user("hi")], Options(think=think)).text == "echo: hi"
+        assert len(openai.chats) == 3
+        assert ("does not take reasoning_effort" in caplog.text) == warned
+
+    def test_a_parameter_that_was_not_sent_is_not_left_out(self, openai: FakeOpenAI) -> None:
+        openai.replies = [Reply(failure="refused")]
+        with pytest.raises(RequestRefused):
+            ask(OpenAI("temperature", base_url=f"{openai.url}/v1", api_key="temperature"))
+        assert len(openai.chats) == 1
+
+    def test_reasoning_tokens_are_counted(self, openai: FakeOpenAI) -> None:
+        openai.replies = [Reply("Four.", thinking="Two and two.")]
+        with closing(OpenAI("m", base_url=f"{openai.url}/v1")) as client:
+            usage = client.complete([user("?")], Options()).usage
+        assert (usage.completion_tokens, usage.reasoning_tokens) == (4, 3)
 
     def test_thinking_has_a_second_name(self, openai: FakeOpenAI) -> None:
         openai.thinking_field = "reasoning"
@@ -747,9 +937,143 @@ class TestOpenAI:
             ask(OpenAI("m", base_url="https://api.example/v1", api_key=key))
         assert "0123456789" not in str(caught.value)
 
-    def test_the_window_is_what_the_caller_says(self) -> None:
-        assert OpenAI("m").window() is None
-        assert OpenAI("m", window=8192).window() == 8192
+    @pytest.mark.parametrize(
+        "key", ["max_model_len", "context_length", "context_window", "max_context_length"]
+    )
+    def test_the_window_is_what_the_server_tells(self, openai: FakeOpenAI, key: str) -> None:
+        openai.models = {"data": [{"id": "other", key: 1}, {"id": "m", key: 12_345}]}
+        with closing(OpenAI("m", base_url=f"{openai.url}/v1")) as client:
+            assert [client.window(), client.window()] == [12_345, 12_345]
+            assert pickle.loads(pickle.dumps(client)).window() == 12_345
+        assert openai.requests == [("GET /v1/models", {})]
+
+    @pytest.mark.parametrize(
+        ("models", "window"),
+        [
+            pytest.param([{"id": "m", "context_length": 9000}], 9000, id="a-bare-list"),
+            pytest.param({"data": [{"id": "x.gguf", "max_model_len": 9000}]}, 9000, id="a-single-model"),
+            pytest.param(
+                {"data": [{"id": "m", "meta": {"n_ctx": 9000, "n_ctx_train": 1}}]}, 9000, id="llama.cpp"
+            ),
+            pytest.param({"data": [{"id": "m", "meta": {"n_ctx_train": 40960}}]}, 4096, id="llama.cpp-older"),
+            pytest.param({"data": [{"id": "m"}]}, None, id="not-told"),
+            pytest.param({"data": [{"id": "a", "context_length": 1}, {"id": "b"}]}, None, id="others"),
+            pytest.param({"data": [{"id": "m", "context_length": "long"}]}, None, id="no-number"),
+            pytest.param({"data": [{"id": "m", "context_length": 0}]}, None, id="nothing"),
+            pytest.param({"models": []}, None, id="another-shape"),
+            pytest.param("no", None, id="no-object"),
+        ],
+    )
+    def test_the_window_is_found_or_not_known(
+        self, openai: FakeOpenAI, models: Any, window: int | None
+    ) -> None:
+        openai.models = models
+        openai.props = {"default_generation_settings": {"n_ctx": 4096}}
+        with closing(OpenAI("m", base_url=f"{openai.url}/v1")) as client:
+            assert client.window() == window
+            assert client.complete([user("hi")], Options()).text == "echo: hi"
+
+    def test_lm_studio_tells_the_window_at_another_address(self, openai: FakeOpenAI) -> None:
+        openai.lm_studio = {
+            "data": [{"id": "m", "state": "loaded", "max_context_length": 9, "loaded_context_length": 4096}]
+        }
+        with closing(OpenAI("m", base_url=f"{openai.url}/v1/")) as client:
+            assert client.window() == 4096
+
+    def test_the_window_that_the_caller_gives_is_not_asked_for(self, openai: FakeOpenAI) -> None:
+        with closing(OpenAI("m", base_url=f"{openai.url}/v1", window=8192)) as client:
+            assert client.window() == 8192
+        assert openai.requests == []
+
+    @pytest.mark.parametrize(
+        ("model", "window"),
+        [
+            ("gpt-4o-mini", 128_000),
+            ("gpt-4.1-nano", 1_047_576),
+            ("gpt-4", 8_192),
+            ("o3-mini", 200_000),
+            ("gpt-5-mini", 272_000),
+            ("gpt-6-luna", 922_000),
+            ("another", None),
+        ],
+    )
+    def test_the_window_of_openais_models_is_known_by_their_names(
+        self, model: str, window: int | None
+    ) -> None:
+        assert OpenAI(model, api_key=KEY).window() == window
+
+    @pytest.mark.parametrize("client", [OpenAI, Anthropic])
+    def test_a_server_that_does_not_answer_does_not_hold_up_the_window(
+        self, client: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("rlm.clients.sdk.WINDOW_TIMEOUT", 0.1)
+        start = time.monotonic()
+        with closing(client("m", base_url=f"http://127.0.0.1:{closed_port()}", api_key=KEY)) as nowhere:
+            assert nowhere.window() is None
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            with closing(client("m", base_url=url, api_key=KEY)) as waiting:
+                assert waiting.window() is None
+        assert client("m", base_url="https://api.example/v1").window() is None  # without a key
+        assert time.monotonic() - start < 1
+
+    def test_the_secrets_in_an_address_are_not_shown(self) -> None:
+        client = OpenAI("m", base_url=f"http://me:{KEY}@127.0.0.1:{closed_port()}/v1?key={KEY}")
+        with pytest.raises(Unreachable) as caught:
+            ask(client)
+        assert KEY not in f"{caught.value} {client!r} {client.server}"
+        assert "http://127.0.0.1:" in str(caught.value)
+
+
+class TestOpenRouter:
+    @pytest.fixture
+    def openrouter(self) -> Iterator[FakeServer]:
+        yield from serving(FakeOpenRouter())
+
+    @pytest.mark.parametrize(
+        ("think", "sent"),
+        [(None, None), (False, {"effort": "none"}), (True, {"effort": "medium"}), ("low", {"effort": "low"})],
+    )
+    def test_thinking_is_its_reasoning(self, openrouter: FakeOpenRouter, think: Any, sent: Any) -> None:
+        ask(OpenRouter("m", base_url=f"{openrouter.url}/v1"), think=think)
+        assert openrouter.chats[0].get("reasoning") == sent
+
+    def test_thinking_that_is_mandatory_is_kept_low(self, openrouter: FakeOpenRouter) -> None:
+        openrouter.mandatory = True
+        with closing(OpenRouter("m", base_url=f"{openrouter.url}/v1")) as client:
+            for think in (False, False, "high"):
+                assert client.complete([user("hi")], Options(think=think)).text == "echo: hi"
+        sent = [chat["reasoning"]["effort"] for chat in openrouter.chats]
+        assert sent == ["none", "minimal", "minimal", "high"]
+
+    def test_instructions_and_the_end_of_a_conversation_are_marked_for_claude(
+        self, openrouter: FakeOpenRouter
+    ) -> None:
+        def marked(text: str) -> list[dict[str, Any]]:
+            return [{"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}]
+
+        client = OpenRouter("anthropic/claude", base_url=f"{openrouter.url}/v1")
+        with closing(client):
+            client.complete([SYSTEM, user("Hi"), assistant("Hello"), user("Bye")], Options())
+            client.complete([SYSTEM, user("Hi")], Options())
+            client.complete([user("Hi"), assistant("Hello"), user(" ")], Options())
+            client.complete([SYSTEM] * 5 + [user("Hi")], Options())
+        first, second, third, _ = (
+            [message["content"] for message in chat["messages"]] for chat in openrouter.chats
+        )
+        assert first == [marked("Be brief."), "Hi", "Hello", marked("Bye")]
+        assert second == [marked("Be brief."), "Hi"]
+        assert third == ["Hi", "Hello", " "]
+
+    def test_other_models_cache_unasked(self, openrouter: FakeOpenRouter) -> None:
+        ask(
+            OpenRouter("openai/gpt", base_url=f"{openrouter.url}/v1"),
+            SYSTEM,
+            user("a"),
+            assistant("b"),
+            user("c"),
+        )
+        assert openrouter.chats[0]["messages"] == [SYSTEM, user("a"), assistant("b"), user("c")]
 
 
 class TestAnthropic:
@@ -793,6 +1117,89 @@ class TestAnthropic:
             usage = client.complete([user("?")], Options(until=lambda text: len(text) >= 35)).usage
         assert (usage.prompt_tokens, usage.cached_tokens) == (PROMPT_TOKENS, CACHED_TOKENS)
         assert usage.estimated_tokens == usage.completion_tokens >= 10
+
+    @pytest.mark.parametrize(
+        ("think", "thinking", "output"),
+        [
+            (None, None, None),
+            (False, {"type": "disabled"}, None),
+            (True, {"type": "adaptive"}, None),
+            ("low", {"type": "adaptive"}, {"effort": "low"}),
+        ],
+    )
+    def test_thinking_is_a_kind_and_an_effort(
+        self, anthropic: FakeAnthropic, think: Any, thinking: Any, output: Any
+    ) -> None:
+        ask(Anthropic("m", base_url=anthropic.url, api_key=KEY), think=think)
+        assert (anthropic.chats[0].get("thinking"), anthropic.chats[0].get("output_config")) == (
+            thinking,
+            output,
+        )
+
+    def test_an_older_model_is_given_a_budget(
+        self, anthropic: FakeAnthropic, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        anthropic.thinking, anthropic.takes_effort = ("enabled", "disabled"), False
+        with closing(Anthropic("m", base_url=anthropic.url, api_key=KEY)) as client:
+            for tokens in (4000, 1100, 1024):
+                assert (
+                    client.complete([user("hi")], Options(max_tokens=tokens, think="high")).text == "echo: hi"
+                )
+            client.complete([user("hi")], Options(think=False))
+        sent = [chat.get("thinking") for chat in anthropic.chats[2:]]
+        budgets = [{"type": "enabled", "budget_tokens": 2000}, {"type": "enabled", "budget_tokens": 1024}]
+        assert sent == [*budgets, None, {"type": "disabled"}]
+        assert "output_config" not in anthropic.chats[-2]
+        assert "does not take output_config" in caplog.text
+        assert "does not take thinking" not in caplog.text
+
+    def test_a_model_that_cannot_but_think_is_left_to_it(self, anthropic: FakeAnthropic) -> None:
+        anthropic.thinking = ("adaptive",)
+        with closing(Anthropic("m", base_url=anthropic.url, api_key=KEY)) as client:
+            for think in (False, False, True):
+                assert client.complete([user("hi")], Options(think=think)).text == "echo: hi"
+        sent = [chat.get("thinking") for chat in anthropic.chats]
+        assert sent == [{"type": "disabled"}, None, None, {"type": "adaptive"}]
+
+    def test_thinking_tokens_are_counted(self, anthropic: FakeAnthropic) -> None:
+        anthropic.replies = [Reply("Four.", thinking="Two and two.")]
+        with closing(Anthropic("m", base_url=anthropic.url, api_key=KEY)) as client:
+            usage = client.complete([user("?")], Options()).usage
+        assert (usage.completion_tokens, usage.reasoning_tokens) == (4, 3)
+
+    def test_a_refusal_is_an_error_with_its_tokens(self, anthropic: FakeAnthropic) -> None:
+        anthropic.replies = [Reply("No", finish="refusal")]
+        with pytest.raises(RequestRefused, match="declined") as caught:
+            ask(Anthropic("m", base_url=anthropic.url, api_key=KEY))
+        assert caught.value.usage == Usage(PROMPT_TOKENS, 1, CACHED_TOKENS)
+
+    def test_the_window_is_what_the_server_tells(self, anthropic: FakeAnthropic) -> None:
+        with closing(Anthropic("m", base_url=anthropic.url, api_key=KEY)) as client:
+            assert [client.window(), client.window()] == [123_000, 123_000]
+        assert anthropic.requests == [("GET /v1/models/m", {})]
+
+    @pytest.mark.parametrize("facts", [{"id": "m", "max_input_tokens": None}, {"id": "m"}, []])
+    def test_a_window_that_is_not_told_is_not_known(self, anthropic: FakeAnthropic, facts: Any) -> None:
+        anthropic.facts = facts
+        with closing(Anthropic("m", base_url=anthropic.url, api_key=KEY)) as client:
+            assert client.window() is None
+
+    def test_every_claude_has_a_window(self) -> None:
+        client = Anthropic("claude-haiku-4-5", base_url=f"http://127.0.0.1:{closed_port()}", api_key=KEY)
+        with closing(client):
+            assert client.window() == 200_000
+
+    @pytest.mark.parametrize(
+        ("messages", "turns"),
+        [
+            pytest.param([user("")], [user("(empty)")], id="empty"),
+            pytest.param([user("a"), assistant(" "), user("b")], [user("a\n\nb")], id="empty-between"),
+            pytest.param([assistant("a")], [user("(empty)"), assistant("a")], id="assistant-first"),
+            pytest.param([user("a"), assistant("b \n")], [user("a"), assistant("b")], id="blanks-at-the-end"),
+        ],
+    )
+    def test_messages_are_made_to_fit(self, messages: list[Message], turns: list[Message]) -> None:
+        assert merged(messages) == turns
 
     def test_a_missing_key_is_named(self, anthropic: FakeAnthropic) -> None:
         with pytest.raises(ConfigurationError, match="ANTHROPIC_API_KEY"):

@@ -406,6 +406,43 @@ def test_usage_adds_up_over_root_and_sub_calls():
     assert result.trajectory[0].root_usage == Usage(10, 2)
 
 
+def test_the_tokens_of_a_failed_call_are_counted():
+    def broken(prompt):
+        error = ClientError("it broke off")
+        error.usage = Usage(50, 5)
+        raise error
+
+    code = "try:\n    llm_query('a' + context)\nexcept Exception:\n    pass"
+    result = ask(ScriptedClient([cell(code), "FINAL(1)"]), sub_client=SubClient(broken))
+    assert (result.usage["total_prompt_tokens"], result.usage["total_completion_tokens"]) == (70, 9)
+    (call,) = result.trajectory[0].executions[0].sub_calls
+    assert (call.usage, call.error) == (Usage(50, 5), "it broke off")
+
+
+def test_tokens_lost_to_thinking_are_counted_and_the_next_reply_has_more_room():
+    spent = Usage(100, 8192, reasoning_tokens=8192)
+    reply = Completion(cell("1"), Usage(200, 8200, reasoning_tokens=8192), lost=spent)
+    client = ScriptedClient([reply, "FINAL(1)"])
+    result = ask(client)
+    assert result.usage["total_completion_tokens"] == 8202
+    assert result.usage["total_reasoning_tokens"] == 8192
+    assert client.options[1].max_tokens == 2 * client.options[0].max_tokens
+
+
+def test_the_observer_is_told_that_a_reply_begins_anew():
+    class Restarting(ScriptedClient):
+        def complete(self, messages, options):
+            options.on_text("FIN")
+            options.on_restart()
+            options.on_text("FINAL(1)")
+            return super().complete(messages, options)
+
+    seen = []
+    ask(Restarting(["FINAL(1)"]), on_event=seen.append)
+    streamed = [event for event in seen if isinstance(event, (events.TextStreamed, events.TextRestarted))]
+    assert streamed == [events.TextStreamed("FIN"), events.TextRestarted(), events.TextStreamed("FINAL(1)")]
+
+
 def test_a_batch_is_bounded_by_the_clients_concurrency():
     sub = SubClient(lambda prompt: time.sleep(0.02) or prompt, concurrency=3)
     client = ScriptedClient(

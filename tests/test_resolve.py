@@ -199,7 +199,7 @@ class TestCloudClient:
             ({"model": "qwen3"}, "groq:qwen3"),
             ({"model": "ollama:qwen3"}, 'no cloud provider "ollama"'),
             ({"model": "m", "provider": "azure"}, 'no cloud provider "azure"'),
-            ({"base_url": "http://localhost:8000/v1"}, "which model"),
+            ({"base_url": "http://me:pass@localhost:8000/v1"}, "which model to ask for at http://localhost"),
         ],
     )
     def test_what_cannot_be_is_said(self, options: dict[str, Any], message: str) -> None:
@@ -244,6 +244,24 @@ class TestCloudClient:
         assert (copy.name, copy.concurrency, copy.window()) == (client.name, client.concurrency, None)
         for either in (client, copy):
             either.close()
+
+    def test_window_and_time_outs_are_the_clients(self) -> None:
+        client = CloudClient(
+            "m", base_url="http://localhost:1/v1", window=9, first_timeout=2, chunk_timeout=1
+        )
+        assert client.window() == 9
+        inner = client._client
+        assert (inner.first_timeout, inner.chunk_timeout) == (2, 1)  # type: ignore[attr-defined]
+
+    def test_a_window_of_nothing_is_refused(self) -> None:
+        with pytest.raises(ConfigurationError, match="window"):
+            CloudClient("m", base_url="http://localhost:1/v1", window=0)
+
+    @pytest.mark.usefixtures("keys")
+    def test_the_table_names_the_client(self) -> None:
+        for provider in CLOUDS.values():
+            client = CloudClient(provider=provider.prefix)._client
+            assert type(client).__name__ == provider.client.partition(":")[2]
 
     def test_what_it_shows_of_itself_holds_no_key(self) -> None:
         client = CloudClient("gpt-4o-mini", api_key=KEY)

@@ -68,6 +68,8 @@ class Display:
                 self._sub_calls = self._sub_calls_done = 0
             case events.TextStreamed():
                 self._reply += printable(event.text)
+            case events.TextRestarted():
+                self._reply = ""
             case events.CellStarted():
                 self._reply = ""
                 self._print(

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from rlm.cancel import Cancel
+from rlm.clients.thinking import Reply
+from rlm.clients.wire import with_retries
+from rlm.errors import Cancelled, ClientError, RLMError
 from rlm.types import Completion, Message, Usage
 
 CHARS_PER_TOKEN = 3.5
 # a cautious mean over English text and code; only for estimates, which are marked as such
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -23,11 +29,13 @@ class Options:
     temperature: float | None = None
     # None: the server's default
     think: bool | str | None = None
-    # None: as the client sees fit; a level such as "low" where the model has levels
+    # None: as the server does it; a level such as "low" where the model has levels
     until: Callable[[str], bool] | None = None
     # generation stops when this says that the text so far is complete
     on_text: Callable[[str], object] | None = None
-    # called with each piece of the reply as it arrives
+    # called with each piece of the reply as it arrives, never with thinking that is marked as such
+    on_restart: Callable[[], object] | None = None
+    # called when those pieces are void: the reply begins anew
     cancel: Cancel = field(default_factory=Cancel)
     # thrown: the call ends at once with Cancelled, and the server is told to stop
 
@@ -55,6 +63,68 @@ class Chunk:
     finish_reason: Literal["stop", "length"] | None = None
 
 
+def ask(
+    attempt: Callable[[Sequence[Message], Options], Completion],
+    messages: Sequence[Message],
+    options: Options,
+    *,
+    attempts: int = 1,
+) -> Completion:
+    """One call of a client: `attempt`, retried, and asked anew where thinking used up the tokens.
+
+    Then there is no reply, and a second try gets twice the tokens, and no thinking where that can be had.
+    The tokens of all attempts are counted, in the reply's usage or in the error's.
+    """
+    messages = [sendable(message) for message in messages]
+    first = _retried(attempt, messages, options, attempts)
+    if first.text.strip() or first.finish_reason != "length":
+        return first
+    tokens = first.usage.completion_tokens
+    logger.warning("%d tokens went into thinking alone; asking again without, and for more of them.", tokens)
+    if first.text and options.on_restart:
+        options.on_restart()
+    more = replace(options, think=False, max_tokens=2 * options.max_tokens)
+    try:
+        second = _retried(attempt, messages, more, attempts)
+    except ClientError as error:  # there is no room for more, say; then the first reply is all there is
+        logger.warning("That failed: %s", error)
+        return replace(first, usage=first.usage + error.usage, lost=first.lost + error.usage)
+    except Cancelled as stop:
+        stop.usage += first.usage
+        raise
+    return replace(second, usage=first.usage + second.usage, lost=first.usage + second.lost)
+
+
+def _retried(
+    attempt: Callable[[Sequence[Message], Options], Completion],
+    messages: Sequence[Message],
+    options: Options,
+    attempts: int,
+) -> Completion:
+    lost = Usage()
+
+    def counted() -> Completion:
+        nonlocal lost
+        try:
+            return attempt(messages, options)
+        except RLMError as error:
+            lost += error.usage
+            raise
+
+    try:
+        reply = with_retries(counted, cancel=options.cancel, attempts=attempts)
+    except RLMError as error:
+        error.usage = lost
+        raise
+    return replace(reply, usage=lost + reply.usage, lost=lost)
+
+
+def sendable(message: Message) -> Message:
+    """A copy that any server takes: a lone surrogate, which no encoding has, is shown by its number."""
+    content = message["content"].encode("utf-8", "backslashreplace").decode()
+    return Message(role=message["role"], content=content)
+
+
 def collect(
     chunks: Generator[Chunk, None, None], messages: Sequence[Message], options: Options, *, grace: int = 0
 ) -> Completion:
@@ -63,28 +133,44 @@ def collect(
     `grace`: how many more chunks to wait for the server's own end after that; most models stop right there,
     and only then does a server report its usage. Otherwise the usage is estimated from the chunks.
     """
-    text = thinking = ""
+    reply = Reply()
     usage: Usage | None = None
     finish_reason: Literal["stop", "length"] = "stop"
     tokens, complete = 0, False
-    with closing(chunks) as stream:
-        for chunk in stream:
-            options.cancel.check()
-            usage = chunk.usage or usage
-            tokens += bool(chunk.text or chunk.thinking)
-            if complete:
-                grace -= bool(chunk.text or chunk.thinking)
-            else:
-                text += chunk.text
-                thinking += chunk.thinking
-                finish_reason = chunk.finish_reason or finish_reason
-                if chunk.text and options.on_text:
-                    options.on_text(chunk.text)
-                complete = bool(chunk.text and options.until and options.until(text))
-            if complete and grace <= 0:
-                break
-    options.cancel.check()
-    return Completion(text, usage or estimate(messages, tokens), thinking, finish_reason)
+    try:
+        with closing(chunks) as stream:
+            for chunk in stream:
+                options.cancel.check()
+                usage = chunk.usage or usage
+                tokens += bool(chunk.text or chunk.thinking)
+                if complete:
+                    grace -= bool(chunk.text or chunk.thinking)
+                else:
+                    new = _show(reply.add(chunk.text, chunk.thinking), reply, options)
+                    finish_reason = chunk.finish_reason or finish_reason
+                    complete = bool(new and options.until and options.until(reply.text))
+                if complete and grace <= 0:
+                    break
+        options.cancel.check()
+    except RLMError as error:
+        if reply.text and options.on_restart and isinstance(error, ClientError):
+            options.on_restart()
+        error.usage += usage or (estimate(messages, tokens) if tokens else Usage())
+        raise
+    _show(reply.end(), reply, options)
+    usage = usage or estimate(messages, tokens)
+    return Completion(reply.text, usage, reply.thinking.strip(), finish_reason)
+
+
+def _show(new: str | None, reply: Reply, options: Options) -> str:
+    """Hands on what is new in the reply's text; None: the text has begun anew."""
+    if new is None:
+        if options.on_restart:
+            options.on_restart()
+        new = reply.text
+    if new and options.on_text:
+        options.on_text(new)
+    return new
 
 
 def estimate(messages: Sequence[Message], completion_tokens: int) -> Usage:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from rlm.errors import (
     AuthenticationError,
@@ -149,6 +149,12 @@ def api_key(given: str | None, variable: str, *, label: str) -> str:
             f"The key for {label} holds characters that no key has. Set {variable} anew."
         )
     return key
+
+
+def public(url: str) -> str:
+    """A URL without what may be secret in it: a user's name and password, and the query."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def on_this_machine(url: str) -> bool:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from rlm.cancel import Cancel
 from rlm.clients import weights
-from rlm.clients.base import Chunk, Options, collect
+from rlm.clients.base import Chunk, Options, ask, collect
 from rlm.errors import ClientError, ConfigurationError, ContextOverflow, InvalidReply, RequestRefused
 from rlm.types import Completion, Message, Usage
 
@@ -82,6 +82,9 @@ class LlamaCpp:
         self._load(on_progress, cancel or Cancel())
 
     def complete(self, messages: Sequence[Message], options: Options) -> Completion:
+        return ask(self._attempt, messages, options)
+
+    def _attempt(self, messages: Sequence[Message], options: Options) -> Completion:
         request: dict[str, Any] = {
             "messages": list(messages),
             "max_tokens": options.max_tokens,

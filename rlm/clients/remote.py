@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from rlm.clients import wire
-from rlm.clients.base import Chunk, Options, collect
+from rlm.clients.base import Chunk, Options, ask, collect
 from rlm.types import Completion, Message
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ class Remote(Generic[T]):
 
     def complete(self, messages: Sequence[Message], options: Options) -> Completion:
         """Returns the model's reply; raises a ClientError when there is none, Cancelled when stopped."""
-        return wire.with_retries(lambda: self._attempt(messages, options), cancel=options.cancel)
+        return ask(self._attempt, messages, options, attempts=wire.ATTEMPTS)
 
     def close(self) -> None:
         """Closes the connections; a later call opens new ones."""

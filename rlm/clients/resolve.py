@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rlm.clients.fit import NUM_CTX
 from rlm.errors import ConfigurationError
@@ -26,16 +27,20 @@ class Provider:
     variable: str | None = None
     # environment variable of the key; None: no key
     base_url: str | None = None
-    # of an OpenAI-compatible API; None: the client knows its address
+    # of its API; None: the client knows its address
+    client: str = "openai:OpenAI"
+    # module in rlm.clients and class
 
 
 PROVIDERS: dict[str, Provider] = {
     provider.prefix: provider
     for provider in (
-        Provider("ollama", "Ollama", "qwen3:4b"),
-        Provider("local", "Embedded", "qwen2.5-coder-1.5b"),
+        Provider("ollama", "Ollama", "qwen3:4b", client="ollama:Ollama"),
+        Provider("local", "Embedded", "qwen2.5-coder-1.5b", client="llama_cpp:LlamaCpp"),
         Provider("openai", "OpenAI", "gpt-6-luna", "OPENAI_API_KEY"),
-        Provider("anthropic", "Anthropic", "claude-haiku-4-5", "ANTHROPIC_API_KEY"),
+        Provider(
+            "anthropic", "Anthropic", "claude-haiku-4-5", "ANTHROPIC_API_KEY", client="anthropic:Anthropic"
+        ),
         Provider(
             "together", "Together", "openai/gpt-oss-120b", "TOGETHER_API_KEY", "https://api.together.xyz/v1"
         ),
@@ -53,6 +58,7 @@ PROVIDERS: dict[str, Provider] = {
             "openai/gpt-5.6-luna",
             "OPENROUTER_API_KEY",
             "https://openrouter.ai/api/v1",
+            client="openrouter:OpenRouter",
         ),
     )
 }
@@ -72,15 +78,11 @@ def resolve(
     Raises ConfigurationError for an empty name, a provider that is not known and a key that is missing.
     """
     provider, model = split(name)
+    if provider.variable:
+        return connect(provider, model)
     if provider.prefix == "ollama":
-        from rlm.clients.ollama import Ollama
-
-        return Ollama(model, host=host, num_ctx=num_ctx, think=think)
-    if provider.prefix == "local":
-        from rlm.clients.llama_cpp import LlamaCpp
-
-        return LlamaCpp(model)
-    return connect(provider, model)
+        return _build(provider, model, host=host, num_ctx=num_ctx, think=think)
+    return _build(provider, model)
 
 
 def split(name: str) -> tuple[Provider, str]:
@@ -97,28 +99,38 @@ def split(name: str) -> tuple[Provider, str]:
 
 
 def connect(
-    provider: Provider, model: str, *, api_key: str | None = None, base_url: str | None = None
+    provider: Provider,
+    model: str,
+    *,
+    api_key: str | None = None,
+    base_url: str | None = None,
+    **options: Any,
 ) -> Client:
-    """The client of a cloud provider; raises ConfigurationError where its key is missing."""
+    """The client of a cloud provider; raises ConfigurationError where its key is missing.
+
+    options: window, first_timeout and chunk_timeout, as the clients take them.
+    """
     from rlm.clients import failures
+    from rlm.clients.openai import NO_KEY
 
     if provider.variable and not (base_url and failures.on_this_machine(base_url)):
         failures.api_key(api_key, provider.variable, label=provider.label)
-    name = f"{provider.prefix}:{model}"
-    if provider.prefix == "anthropic":
-        from rlm.clients.anthropic import Anthropic
-
-        return Anthropic(model, name=name, api_key=api_key, base_url=base_url)
-    from rlm.clients.openai import NO_KEY, OpenAI
-
-    return OpenAI(
+    return _build(
+        provider,
         model,
-        name=name,
+        name=f"{provider.prefix}:{model}",
         api_key=api_key or (None if provider.variable else NO_KEY),
         base_url=base_url or provider.base_url,
         label=provider.label,
         variable=provider.variable or "OPENAI_API_KEY",
+        **options,
     )
+
+
+def _build(provider: Provider, model: str, **options: Any) -> Client:
+    module, _, name = provider.client.partition(":")
+    client: Client = getattr(importlib.import_module(f"rlm.clients.{module}"), name)(model, **options)
+    return client
 
 
 def _known() -> str:

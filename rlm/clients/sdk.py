@@ -1,10 +1,12 @@
 """What the clients built on a provider's SDK share: keys, connections and errors. Knows no wire format.
 
+Models and servers differ in the parameters they take: one that is refused by name is left out from then on.
 The SDKs of OpenAI and Anthropic have the same exceptions, and both leave the HTTP to httpx2.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 from types import ModuleType
 from typing import Any
@@ -15,11 +17,18 @@ from rlm.clients.remote import Remote
 from rlm.errors import ClientError, InvalidReply
 from rlm.types import Message
 
+THINKING = {"reasoning_effort", "reasoning", "thinking", "output_config"}
+# the parameters for it
+WINDOW_TIMEOUT = 5.0
+# seconds for the question how large the window is; without an answer a run goes on all the same
+
+logger = logging.getLogger(__name__)
+
 
 class SDKClient(Remote[Any]):
     """Base of a client of a cloud, or of a server that speaks a cloud's format.
 
-    An SDK's exception holds the request and with it the key, so no error of ours has one as its cause.
+    An SDK's exception holds the request and with it the key, so no error of ours has one as cause or context.
     """
 
     concurrency = 8
@@ -40,20 +49,38 @@ class SDKClient(Remote[Any]):
         self.model = model
         self.name = name
         self.base_url = base_url
-        self.server = f"{label} at {base_url}"
+        self.server = f"{label} at {failures.public(base_url)}"
         self.first_timeout = first_timeout
         self.chunk_timeout = chunk_timeout
         self._label = label
         self._variable = variable
         self._window = window
+        self._window_settled = window is not None
         self._given_key = api_key
+        self._refused: set[str] = set()
+        # parameters, or "parameter=value", that the server does not take; changed on wire's loop alone
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.model!r}, base_url={self.base_url!r})"
+        return f"{type(self).__name__}({self.model!r}, base_url={failures.public(self.base_url)!r})"
 
     def window(self) -> int | None:
-        """The model's context in tokens, where the caller gave it."""
+        """The model's context in tokens: as the caller gave it, else as the server tells it, asked once."""
+        if not self._window_settled:
+            try:
+                self._window = wire.run(self._ask_window(self._pool()), timeout=WINDOW_TIMEOUT)
+            except Exception as error:  # whatever it is: not to know the window must not stop a run
+                logger.info("%s did not tell the window: %s.", self.server, type(error).__name__)
+            self._window = self._window or self._usual_window()
+            self._window_settled = True
         return self._window
+
+    async def _ask_window(self, pool: Any) -> int | None:
+        """What the server says of the window; may raise anything."""
+        raise NotImplementedError
+
+    def _usual_window(self) -> int | None:
+        """The window by the model's name, where the server does not tell it."""
+        raise NotImplementedError
 
     def _sdk(self) -> ModuleType:
         """The SDK, imported when first needed."""
@@ -79,9 +106,40 @@ class SDKClient(Remote[Any]):
             settings["http_client"] = httpx2.AsyncClient(timeout=timeout, trust_env=False, verify=secure)
         return settings
 
-    def _reply(self, pool: Any, messages: Sequence[Message], options: Options) -> AsyncIterator[Chunk]:
-        """Sends one request and yields its reply; raises what the SDK raises."""
+    def _body(self, messages: Sequence[Message], options: Options) -> dict[str, Any]:
+        """The request, without what is known to be refused."""
         raise NotImplementedError
+
+    async def _create(self, pool: Any, body: dict[str, Any]) -> Any:
+        """Sends the request; returns the stream of the reply's events."""
+        raise NotImplementedError
+
+    def _refusal(self, said: str, body: dict[str, Any]) -> set[str]:
+        """What of the request an error answer says is not taken, as `_refused` has it; empty: nothing."""
+        raise NotImplementedError
+
+    def _reply(self, events: Any) -> AsyncIterator[Chunk]:
+        """Reads the events; raises whatever the SDK raises."""
+        raise NotImplementedError
+
+    async def _send(self, pool: Any, messages: Sequence[Message], options: Options) -> Any:
+        """Sends the request, and again without a parameter that is refused."""
+        body = self._body(messages, options)
+        while True:
+            try:
+                return await self._create(pool, body)
+            except self._sdk().APIStatusError as error:
+                said = error.response.text
+                if error.status_code not in (400, 422) or failures.is_overflow(said):
+                    raise
+                refused = self._refusal(said, body)
+                if not refused:
+                    raise
+            self._refused |= refused
+            before, body = body, self._body(messages, options)
+            missed = options.think and THINKING & (before.keys() - body.keys())
+            level = logging.WARNING if missed else logging.INFO
+            logger.log(level, "%s does not take %s.", self.server, " or ".join(sorted(refused)))
 
     async def _chat(self, pool: Any, messages: Sequence[Message], options: Options) -> AsyncIterator[Chunk]:
         import httpx2
@@ -89,13 +147,17 @@ class SDKClient(Remote[Any]):
         # The SDKs neither wrap what their HTTP library raises within a reply nor check an event's shape.
         broken = (httpx2.RequestError, ValueError, AttributeError, TypeError)
         answered = finished = False
+        failure: ClientError | None = None
         try:
-            async for chunk in self._reply(pool, messages, options):
-                answered = True
-                finished = finished or chunk.finish_reason is not None
-                yield chunk
+            async with await self._send(pool, messages, options) as events:
+                async for chunk in self._reply(events):
+                    answered = True
+                    finished = finished or chunk.finish_reason is not None
+                    yield chunk
         except (self._sdk().APIError, *broken) as error:
-            raise self._failure(error, answered) from None
+            failure = self._failure(error, answered)
+        if failure:  # raised out here, where the SDK's exception does not become its context
+            raise failure
         if not finished:
             raise InvalidReply(f"{self.server} ended its reply without saying that it is done.")
 
@@ -122,3 +184,8 @@ class SDKClient(Remote[Any]):
         return InvalidReply(
             f"{self.server} failed in the middle of its reply: {said or type(error).__name__}"
         )
+
+
+def number(found: Any) -> int | None:
+    """A number of tokens out of a server's answer; None where it is none."""
+    return int(found) if isinstance(found, (int, float)) and found > 0 else None
