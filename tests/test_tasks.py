@@ -1,4 +1,4 @@
-"""Samples and their scoring: the gold is right and scores 1, a wrong answer does not, a seed gives its bytes."""
+"""Samples and their scoring: the gold is right and scores 1, the wrong does not, a seed gives its bytes."""
 
 from __future__ import annotations
 
@@ -135,7 +135,25 @@ def test_the_tasks_are_known_by_their_names():
     assert {name for name, task in TASKS.items() if task.reads} == {"latent", "aggregate", "pairs"}
 
 
-DIGESTS: dict[str, str] = {}
+DIGESTS = {
+    "niah": "6bd9223ed4823bee",
+    "multikey": "cbbfe545f4950811",
+    "multivalue": "6c606f42e7075cc1",
+    "multiquery": "d85d614ea53f56fb",
+    "uuid": "7ca65048315c099c",
+    "variables": "40847b770989f72b",
+    "common_words": "cc87399c8ffbe02b",
+    "frequent_words": "d3ba77743926b9af",
+    "latent": "f0ed7d3b4a042a1c",
+    "absent": "ad96344945cbb9dd",
+    "decoy": "ae80e784bf1d0ebf",
+    "aggregate": "ea0f2d7b8fe5d62e",
+    "pairs": "d8a237b7f5a2ac6a",
+    "table": "916b91c81731dd6d",
+    "documents": "1e9a84eed73fdefe",
+    "logs": "541c71b68d59afe1",
+    "book": "1276a64ef6ff6155",
+}
 
 
 @every_task
@@ -319,6 +337,7 @@ def test_one_document_has_the_fact():
 
 
 def test_a_book_that_is_not_installed_says_how_to_install_it(monkeypatch):
+    book.verses.cache_clear()
     monkeypatch.setattr(sys, "path", [])
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'rlm-ollama\[bench\]'"):
         book.sample(1)
@@ -347,7 +366,12 @@ def test_labels_have_enough_distinct_texts_and_none_gives_its_label_away(source)
 
 CODE = Sample("", "What is the code of amber-falcon?", ("1234567",), "codes")
 CODES = Sample("", "", ("1234567", "7654321", "2222222"), "codes")
-UUID = Sample("", "", ("0b7ff34b-00c6-4fd3-835e-fa3dd6645faf",), "codes")
+UUID = Sample(
+    "",
+    "What is the code of 8f14e45f-ceea-467f-a4d1-1b2c3d4e5f60 in the text?",
+    ("0b7ff34b-00c6-4fd3-835e-fa3dd6645faf",),
+    "codes",
+)
 WORDS = Sample("", "", ("amber", "castle"), "names", ("amber", "castle", "river", "stone"))
 LABEL = Sample("", "", ("billing",), "choice", ("billing", "shipping", "login"))
 TIE = Sample("", "", ("billing", "login"), "choice", ("billing", "shipping", "login"))
@@ -355,7 +379,7 @@ USER = Sample("", "", ("44106",), "choice", ("44106", "10001", "20002"))
 RANK = Sample("", "", ("auth", "mailer", "gateway"), "ranking", ("auth", "billing", "gateway", "mailer"))
 NUMBER = Sample("", "How many orders from Cork are for at least 5 hinges?", ("1234",), "number")
 SMALL = Sample("", "How many orders of 2023 are for at least 3 hinges?", ("3",), "number")
-COUNT = Sample("", 'Among the instances of user 44106, how many have the label "login"?', ("42",), "count")
+COUNT = Sample("", "Among those of user 44106, how many have it? Answer with one number.", ("42",), "count")
 DATE = Sample("", "", ("2023-03-05",), "date")
 COMPARE = Sample("", "", (MORE,), "comparison", ("billing", "login"))
 EQUAL = Sample("", "", (SAME,), "comparison", ("billing", "login"))
@@ -388,6 +412,12 @@ ABSENT = Sample("", "", ("The code is not in the text.",), "absence")
         ("It is `0b7ff34b-00c6-4fd3-835e-fa3dd6645faf`.", UUID, 1.0),
         ("0b7ff34b-00c6-4fd3-835e-fa3dd6645fae", UUID, 0.0),
         ("0b7ff34b-00c6-4fd3-835e-fa3dd6645faf0", UUID, 0.0),
+        (
+            "The code of 8f14e45f-ceea-467f-a4d1-1b2c3d4e5f60 is 0b7ff34b-00c6-4fd3-835e-fa3dd6645faf.",
+            UUID,
+            1.0,
+        ),
+        ("8f14e45f-ceea-467f-a4d1-1b2c3d4e5f60", UUID, 0.0),
         # several codes
         ("[2222222, 7654321, 1234567]", CODES, 1.0),
         ("- 2,222,222\n- 7,654,321\n- 1,234,567", CODES, 1.0),
@@ -445,6 +475,7 @@ ABSENT = Sample("", "", ("The code is not in the text.",), "absence")
         ("User 44106 has 42 instances with that label.", COUNT, 1.0),
         ("From 2023-01-01 12:30 on it is 42", COUNT, 1.0),
         ("about 45", COUNT, 0.75**3),
+        ("one", COUNT, 0.75**41),
         ("40", COUNT, 0.75**2),
         ("4 2", COUNT, 0.0),
         ("42 or 43", COUNT, 0.0),
@@ -466,6 +497,7 @@ ABSENT = Sample("", "", ("The code is not in the text.",), "absence")
         ("Billing (12) is more frequent than login (7).", COMPARE, 1.0),
         ("login is less common than billing", COMPARE, 1.0),
         ("login is more common than billing", COMPARE, 0.0),
+        ("billing (9), login (3): billing is more common than login", COMPARE, 1.0),
         ("less common than", COMPARE, 0.0),
         ("billing is not more common than login", COMPARE, 0.0),
         ("more common than or less common than", COMPARE, 0.0),
@@ -499,6 +531,9 @@ ABSENT = Sample("", "", ("The code is not in the text.",), "absence")
         ("amber-falcon does not appear in the text", ABSENT, 1.0),
         ("This cannot be determined from the text.", ABSENT, 1.0),
         ("The information is missing.", ABSENT, 1.0),
+        ("There is none.", ABSENT, 1.0),
+        ("There isn't one.", ABSENT, 1.0),
+        ("The text has none for this key.", ABSENT, 1.0),
         ("None", ABSENT, 1.0),
         ("1234567", ABSENT, 0.0),
         ("The code is 1,234,567.", ABSENT, 0.0),

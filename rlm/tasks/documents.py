@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from rlm.tasks import haystack
-from rlm.tasks.sample import Sample, Stream
+from rlm.tasks.sample import LENGTH, SHORTEST, Sample, Stream
 
 MOST = 20
 # documents; short contexts have fewer
 
 
-def sample(seed: int, *, length: int = haystack.LENGTH, depth: float | None = None) -> Sample:
+def sample(seed: int, *, length: int = LENGTH, depth: float | None = None) -> Sample:
     """Documents with titles, and a question on the fact or on the title of the document that has it.
 
     length: characters of all documents together, up to one line for each more.
     depth: relative position of the fact in its document, from 0 to 1; None: anywhere.
     """
-    length = max(length, haystack.SHORTEST)
+    length = max(length, SHORTEST)
     stream = Stream(seed)
     count = min(MOST, length // 250)
     titles = [f"Report {word.capitalize()}" for word in stream.distinct(haystack.WORDS, count)]

@@ -6,11 +6,6 @@ from collections.abc import Callable, Sequence
 
 from rlm.tasks.sample import Stream
 
-LENGTH = 100_000
-# characters of a context, unless told otherwise
-SHORTEST = 1_000
-# characters that every task can be made with; where fewer do not hold what the question needs, this is taken
-
 WORDS = (
     "acorn amber anchor apron arrow autumn bamboo barrel basket beacon bench birch blanket bottle branch "
     "breeze bridge bronze bucket button cabin candle canvas carpet castle cedar chalk cherry circle clay "
@@ -47,7 +42,7 @@ _THINGS = (
 ).split("|")
 _WHERE = (
     "behind the shed|in the hallway|next to the stairs|at the corner shop|under the window|in the back yard|"
-    "beside the gate|in the attic|by the front door|near the post office|in the waiting room|on the porch|"
+    "beside the gate|in the attic|by the front door|near the post office|in the garage|on the porch|"
     "at the bus stop|outside the library|in the cellar|across the street"
 ).split("|")
 
@@ -59,16 +54,18 @@ def words(stream: Stream) -> str:
 
 def sentence(stream: Stream) -> str:
     """Somebody's everyday act."""
-    return told(
-        stream,
-        f"{stream.choice(_ACTS)} {stream.choice(_THINGS)} {stream.choice(_WHERE)}",
-        stream.choice(NAMES),
-    )
+    act = f"{stream.choice(_ACTS)} {stream.choice(_THINGS)} {stream.choice(_WHERE)}"
+    return told(stream, act, stream.choice(NAMES))
 
 
 def told(stream: Stream, act: str, name: str) -> str:
     """An act as the hay tells it, so that a needle does not stand out."""
     return f"{stream.choice(_WHEN)}, {name} {act}."
+
+
+def needle(key: str, code: str) -> str:
+    """A key and its code, the plain sort of needle."""
+    return f"The code of {key} is {code}."
 
 
 def lines(stream: Stream, length: int, line: Callable[[Stream], str]) -> list[str]:
@@ -102,8 +99,7 @@ def bury(
 def insert(hay: list[str], needles: Sequence[str], places: Sequence[float]) -> list[str]:
     """The hay with each needle at its relative place."""
     found = list(hay)
-    for place, needle in sorted(
-        zip(places, needles, strict=True), reverse=True
-    ):  # from the end: earlier places stay
+    # from the end, so that the places before do not move
+    for place, needle in sorted(zip(places, needles, strict=True), reverse=True):
         found.insert(round(place * len(hay)), needle)
     return found

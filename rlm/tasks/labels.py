@@ -428,7 +428,6 @@ I was told to pick a new password, but the form refuses every one that I try.
 Is it possible to recover my user name?
 The text message with the access code arrives hours too late.
 Your site does not recognise me any more since the last update.
-It asks for a PIN that I have never set.
 My account was hacked and the password was changed.
 How often must I change my password?
 I get the message that my session is invalid as soon as I enter.

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime, timedelta
 
-from rlm.tasks import haystack
-from rlm.tasks.sample import Sample, Stream
+from rlm.tasks.sample import LENGTH, SHORTEST, Sample, Stream
 
 SERVICES = "auth billing catalog gateway indexer mailer".split()
 LEVELS = "DEBUG INFO WARNING ERROR".split()
@@ -21,12 +20,12 @@ _MESSAGES = {
 # some name another level than their own: a search for the bare word counts too many
 
 
-def sample(seed: int, *, length: int = haystack.LENGTH) -> Sample:
+def sample(seed: int, *, length: int = LENGTH) -> Sample:
     """Log lines, and a question on a count, the top service or the ranking of the top three.
 
     length: characters, up to one line more.
     """
-    length = max(length, haystack.SHORTEST)
+    length = max(length, SHORTEST)
     stream = Stream(seed)
     kind = stream.choice(["count", "top", "ranking"])
     weighted = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rlm.tasks import haystack
-from rlm.tasks.sample import Sample, Stream
+from rlm.tasks.sample import LENGTH, Sample, Stream
 
 ASSOCIATIONS = (
     ("saw the Eiffel Tower from the kitchen each day", "Who lives in Paris?"),
@@ -43,7 +43,7 @@ _COLOURS = "red blue green yellow purple orange".split()
 _FLOORS = "first second third fourth fifth sixth".split()
 
 
-def latent(seed: int, *, length: int = haystack.LENGTH, depth: float | None = None) -> Sample:
+def latent(seed: int, *, length: int = LENGTH, depth: float | None = None) -> Sample:
     """A fact about somebody that only its meaning ties to the question, as in NoLiMa (arXiv 2502.05167).
 
     The hay is sentences about many people, the one asked for among them.
@@ -57,29 +57,27 @@ def latent(seed: int, *, length: int = haystack.LENGTH, depth: float | None = No
     return Sample(context, question, (name,), "choice", choices=tuple(haystack.NAMES))
 
 
-def absent(seed: int, *, length: int = haystack.LENGTH) -> Sample:
-    """A code that the text does not give, though it gives the codes of keys with one of the same words."""
+def absent(seed: int, *, length: int = LENGTH) -> Sample:
+    """A code that the text does not give, though it gives those of keys with the same words."""
     stream = Stream(seed)
     first, second, *others = stream.distinct(haystack.WORDS, 6)
     keys = [f"{first}-{others[0]}", f"{others[1]}-{second}", f"{second}-{first}", f"{others[2]}-{others[3]}"]
-    needles = [
-        f"The code of {key} is {number}." for key, number in zip(keys, stream.codes(len(keys)), strict=True)
-    ]
-    context = haystack.bury(stream, needles, length)
-    question = f"What is the code of {first}-{second} in the text? If the text does not give it, say so."
+    context = haystack.bury(stream, list(map(haystack.needle, keys, stream.codes(len(keys)))), length)
+    question = f"What is the code of {first}-{second} in the text, or is there none?"
     return Sample(context, question, ("The code is not in the text.",), "absence")
 
 
-def decoy(seed: int, *, length: int = haystack.LENGTH, depth: float | None = None) -> Sample:
+def decoy(seed: int, *, length: int = LENGTH, depth: float | None = None) -> Sample:
     """A code among many that differ from the one asked for in one word; the depth is that one's."""
     stream = Stream(seed)
     colour, thing, floor = (stream.choice(part) for part in (_COLOURS, _OBJECTS, _FLOORS))
-    described = [(colour, thing, floor)]
-    described += [(other, thing, floor) for other in _COLOURS if other != colour]
-    described += [(colour, other, floor) for other in _OBJECTS if other != thing]
-    described += [(colour, thing, other) for other in _FLOORS if other != floor]
-    texts = [f"the {colour} {thing} on the {floor} floor" for colour, thing, floor in described]
+    near = [(other, thing, floor) for other in _COLOURS if other != colour]
+    near += [(colour, other, floor) for other in _OBJECTS if other != thing]
+    near += [(colour, thing, other) for other in _FLOORS if other != floor]
+    texts = [
+        f"the {colour} {thing} on the {floor} floor"
+        for colour, thing, floor in [(colour, thing, floor), *near]
+    ]
     numbers = stream.codes(len(texts))
-    needles = [f"The code of {text} is {number}." for text, number in zip(texts, numbers, strict=True)]
-    context = haystack.bury(stream, needles, length, depth)
+    context = haystack.bury(stream, list(map(haystack.needle, texts, numbers)), length, depth)
     return Sample(context, f"What is the code of {texts[0]}?", (numbers[0],), "codes")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from rlm.tasks import haystack
-from rlm.tasks.sample import Sample, Stream
+from rlm.tasks.sample import LENGTH, Sample, Stream
 
 
 def sample(
-    seed: int, *, length: int = haystack.LENGTH, lines: int | None = None, depth: float | None = None
+    seed: int, *, length: int = LENGTH, lines: int | None = None, depth: float | None = None
 ) -> Sample:
     """A haystack with one needle.
 

@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
 
-from rlm.tasks import haystack
 from rlm.tasks.labels import SOURCES, Source
-from rlm.tasks.sample import Sample, Stream
-from rlm.tasks.scoring import LESS, MORE, SAME
+from rlm.tasks.sample import LENGTH, SHORTEST, Sample, Stream
+from rlm.tasks.scoring import LESS, MONTHS, MORE, SAME
 
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 _DAYS = [f"2023-{month:02}-{day:02}" for month in range(1, 13) for day in range(1, 29)]
 _LINE = 100
 # characters of a line, roughly
@@ -41,9 +39,9 @@ class Row:
 # aggregate
 
 
-def aggregate(seed: int, *, length: int = haystack.LENGTH) -> Sample:
+def aggregate(seed: int, *, length: int = LENGTH) -> Sample:
     """A question on counts of labels: over all lines, those of one user, or those from a date on."""
-    length = max(length, haystack.SHORTEST)
+    length = max(length, SHORTEST)
     stream = Stream(seed)
     source = stream.choice(SOURCES)
     users = _users(stream, max(3, min(50, length // _LINE // 10)))
@@ -147,9 +145,9 @@ def _top(counts: Counter[str]) -> tuple[str, ...]:
 # pairs
 
 
-def pairs(seed: int, *, length: int = haystack.LENGTH) -> Sample:
+def pairs(seed: int, *, length: int = LENGTH) -> Sample:
     """All pairs of users whose labels fulfil a condition; some pairs do, and some do not."""
-    length = max(length, haystack.SHORTEST)
+    length = max(length, SHORTEST)
     stream = Stream(seed)
     source = stream.choice(SOURCES)
     while True:
@@ -229,7 +227,7 @@ def _text(rows: Iterable[Row]) -> str:
 
 def _written(day: str) -> str:
     year, month, date = day.split("-")
-    return f"{_MONTHS[int(month) - 1]} {date}, {year}"
+    return f"{MONTHS[int(month) - 1]} {date}, {year}"
 
 
 def _described(source: Source) -> str:

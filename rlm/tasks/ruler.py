@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from rlm.tasks import haystack
-from rlm.tasks.sample import Sample, Stream
+from rlm.tasks.sample import LENGTH, Sample, Stream
 
 KEYS = 4
 # of multikey, values of multivalue, queries of multiquery
@@ -24,45 +24,45 @@ CODED = 200
 # of frequent_words: how many words there are
 
 
-def multikey(seed: int, *, length: int = haystack.LENGTH, depth: float | None = None) -> Sample:
+def multikey(seed: int, *, length: int = LENGTH, depth: float | None = None) -> Sample:
     """The codes of several keys, one of which is asked for; the depth is that one's."""
     stream = Stream(seed)
     keys, numbers = _keys(stream, KEYS), stream.codes(KEYS)
-    context = haystack.bury(stream, _needles(keys, numbers), length, depth)
+    context = haystack.bury(stream, list(map(haystack.needle, keys, numbers)), length, depth)
     return Sample(context, f"What is the code of {keys[0]} in the text?", (numbers[0],), "codes")
 
 
-def multivalue(seed: int, *, length: int = haystack.LENGTH) -> Sample:
+def multivalue(seed: int, *, length: int = LENGTH) -> Sample:
     """Several codes of one key, all of which are asked for."""
     stream = Stream(seed)
     (key,), numbers = _keys(stream, 1), stream.codes(KEYS)
-    context = haystack.bury(stream, _needles([key] * KEYS, numbers), length)
+    context = haystack.bury(stream, [haystack.needle(key, number) for number in numbers], length)
     question = f"The text gives {KEYS} codes of {key}, in different places. What are they? Give all {KEYS}."
     return Sample(context, question, tuple(numbers), "codes")
 
 
-def multiquery(seed: int, *, length: int = haystack.LENGTH) -> Sample:
+def multiquery(seed: int, *, length: int = LENGTH) -> Sample:
     """Several keys, all of whose codes are asked for."""
     stream = Stream(seed)
     keys, numbers = _keys(stream, KEYS), stream.codes(KEYS)
-    context = haystack.bury(stream, _needles(keys, numbers), length)
+    context = haystack.bury(stream, list(map(haystack.needle, keys, numbers)), length)
     question = f"What are the codes of {', '.join(keys[:-1])} and {keys[-1]} in the text? Give all {KEYS}."
     return Sample(context, question, tuple(numbers), "codes")
 
 
-def uuid(seed: int, *, length: int = haystack.LENGTH, depth: float | None = None) -> Sample:
+def uuid(seed: int, *, length: int = LENGTH, depth: float | None = None) -> Sample:
     """Nothing but needles, whose keys and codes are UUIDs; the depth is that of the one asked for."""
     stream = Stream(seed)
     key, code = stream.uuid(), stream.uuid()
 
     def other(stream: Stream) -> str:
-        return _needle(stream.uuid(), stream.uuid())
+        return haystack.needle(stream.uuid(), stream.uuid())
 
-    context = haystack.bury(stream, [_needle(key, code)], length, depth, other)
+    context = haystack.bury(stream, [haystack.needle(key, code)], length, depth, other)
     return Sample(context, f"What is the code of {key} in the text?", (code,), "codes")
 
 
-def variables(seed: int, *, length: int = haystack.LENGTH) -> Sample:
+def variables(seed: int, *, length: int = LENGTH) -> Sample:
     """Variables that take the value of one another, in chains; all that have one value are asked for."""
     stream = Stream(seed)
     names = [name.upper() for name in _coined(stream, CHAINS * CHAINED)]
@@ -82,7 +82,7 @@ def variables(seed: int, *, length: int = haystack.LENGTH) -> Sample:
     return Sample(context, question, tuple(chains[0]), "names", choices=tuple(names))
 
 
-def common_words(seed: int, *, length: int = haystack.LENGTH) -> Sample:
+def common_words(seed: int, *, length: int = LENGTH) -> Sample:
     """Ten words that occur about ten times as often as each of the others."""
     stream = Stream(seed)
     vocabulary = stream.distinct(haystack.WORDS, len(haystack.WORDS))
@@ -97,28 +97,19 @@ def common_words(seed: int, *, length: int = haystack.LENGTH) -> Sample:
     return Sample(_lines(text), question, tuple(common), "names", choices=tuple(vocabulary))
 
 
-def frequent_words(seed: int, *, length: int = haystack.LENGTH) -> Sample:
+def frequent_words(seed: int, *, length: int = LENGTH) -> Sample:
     """Coined words, of which the k-th occurs in proportion to 1/k^2."""
     stream = Stream(seed)
     vocabulary = _coined(stream, CODED)
     total = length // (len(vocabulary[0]) + 1)
     share = math.fsum(1 / k**2 for k in range(1, CODED + 1))
     text: list[str] = []
-    for k, word in enumerate(vocabulary, 1):
+    for k, word in enumerate(vocabulary, 1):  # once at least, until the text is full
         text += [word] * min(total - len(text), max(1, round(total / share / k**2)))
     stream.shuffle(text)
     question = f"Which {FREQUENT} words occur most often in the text? Give the {FREQUENT} words."
-    return Sample(
-        _lines(text), question, tuple(vocabulary[:FREQUENT]), "names", choices=tuple(sorted(vocabulary))
-    )
-
-
-def _needle(key: str, code: str) -> str:
-    return f"The code of {key} is {code}."
-
-
-def _needles(keys: Sequence[str], codes: Sequence[str]) -> list[str]:
-    return [_needle(key, code) for key, code in zip(keys, codes, strict=True)]
+    answers = tuple(vocabulary[:FREQUENT])
+    return Sample(_lines(text), question, answers, "names", choices=tuple(vocabulary))
 
 
 def _keys(stream: Stream, count: int) -> list[str]:
@@ -128,7 +119,7 @@ def _keys(stream: Stream, count: int) -> list[str]:
 
 
 def _coined(stream: Stream, count: int) -> list[str]:
-    """Distinct words of six letters that no language has."""
+    """Distinct words of six letters that are no English ones."""
     found: dict[str, None] = {}
     while len(found) < count:
         found["".join(stream.choice("aeiou" if i in (1, 4) else "bdfmpvz") for i in range(6))] = None

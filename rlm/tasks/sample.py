@@ -7,6 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+LENGTH = 100_000
+# characters of a context, unless told otherwise
+SHORTEST = 1_000
+# characters that are enough for every task; one that cannot do with fewer takes so many
+
 T = TypeVar("T")
 
 

@@ -10,13 +10,13 @@ from rlm.tasks.sample import Sample
 _CONCLUSION = re.compile(r"\banswer[*_\s]*[:=]|\banswer\s+is\b:?", re.IGNORECASE)
 _THOUSANDS = re.compile(r"(?<![\d.])\d{1,3}(?:[,_ '\u00a0\u202f]\d{3})+(?!\d)")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?!\d|st\b|nd\b|rd\b|th\b)")
-_TIME = re.compile(r"\b\d\d?:\d\d(?::\d\d)?\b")
+_TIME = re.compile(r"\b\d\d:\d\d(?::\d\d)?\b")
 _COUNTED = "zero one two three four five six seven eight nine ten eleven twelve".split()
 _CODE = re.compile(
     r"(?<![\w-])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![\w-])|(?<![\d.])\d{7,}(?!\d)", re.IGNORECASE
 )
-_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
-_MONTH = rf"({'|'.join(_MONTHS)})[a-z]*\.?"
+MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTH = rf"({'|'.join(MONTHS)})[a-z]*\.?"
 _DATE = re.compile(
     r"\b(\d{4})-(\d\d?)-(\d\d?)(?!\d)"
     rf"|\b{_MONTH} (\d\d?)(?:st|nd|rd|th)?,? (\d{{4}})\b"
@@ -35,16 +35,18 @@ _RELATIONS = {
 }
 _ABSENT = re.compile(
     r"\b(?:not|never|nowhere|isn't|aren't|wasn't|weren't)\s+(?:\w+\s+){0,2}?(?:in|found|find|given|mentioned|"
-    r"present|there|stated|specified|listed|provided|available|contained?|exist|included?|appears?|say|said|"
-    r"recorded|known|occur)\b"
-    r"|\b(?:doesn't|don't|didn't|does not|do not|did not|cannot|can't|can not|couldn't)\s+(?:\w+\s+){0,2}?(?:find|found|say|"
-    r"contain|mention|give|include|state|exist|appear|specify|provide|list|have|determined?|located?|"
-    r"identify|identified|be answered|answer)\b"
-    r"|\bno\s+(?:\S+\s+){0,3}?(?:code|mention|information|record|entry|answer|match|needle|line|sign|result|trace)"
-    r"|\bthere (?:is|was|are) (?:no|none)\b|\b(?:is|was) (?:absent|missing|unknown)\b|\bN/A\b"
-    r"|^\W*(?:none|absent|missing|unknown|nothing|not (?:present|there))\W*$",
+    r"present|there|stated|specified|listed|provided|available|contained?|exist|included?|appears?|said|"
+    r"recorded|known|occurs?)\b"
+    r"|\b(?:doesn't|don't|didn't|does not|do not|did not|cannot|can't|can not|couldn't|could not)\s+"
+    r"(?:\w+\s+){0,2}?(?:find|found|say|contain|mention|give|include|state|exist|appear|specify|provide|list|"
+    r"have|determined?|located?|identify|identified|answer|answered)\b"
+    r"|\bno\s+(?:\S+\s+){0,3}?(?:code|mention|information|record|entry|answer|match|needle|line|result|trace)"
+    r"|\bthere(?: is| was| are|'s) (?:no|none|not)\b|\bthere (?:isn't|wasn't|aren't)\b"
+    r"|\b(?:has|have|gives?|contains?|found) (?:no|none)\b|\b(?:is|was) (?:absent|missing|unknown)\b|\bN/A\b"
+    r"|^\W*(?:none|absent|missing|unknown|nothing)\W*$",
     re.IGNORECASE,
 )
+# the ways to say that something is not there
 
 
 def score(answer: str, sample: Sample) -> float:
@@ -54,8 +56,8 @@ def score(answer: str, sample: Sample) -> float:
 
 
 def codes(answer: str, sample: Sample) -> float:
-    """Numbers of 7 digits, or UUIDs."""
-    return matched(_codes(answer), sample.answers)
+    """Numbers of 7 digits, or UUIDs; those that it repeats from the question do not count."""
+    return matched(_codes(answer) - _codes(sample.question), sample.answers)
 
 
 def names(answer: str, sample: Sample) -> float:
@@ -111,8 +113,8 @@ def comparison(answer: str, sample: Sample) -> float:
     if len(found) != 1:
         return 0.0
     place, relation = found[0]
-    before = named(answer[:place], sample.choices)
-    if before and before[-1] == sample.choices[1]:  # it compares the second with the first
+    first, second = (answer.casefold().rfind(name, 0, place) for name in sample.choices)
+    if second > first:  # it compares the second with the first
         relation = {MORE: LESS, LESS: MORE, SAME: SAME}[relation]
     return float(relation == sample.gold)
 
@@ -151,16 +153,15 @@ def _codes(text: str) -> set[str]:
 
 
 def _asked(answer: str, sample: Sample) -> set[float]:
-    """The numbers of an answer, without those that it repeats from the question."""
-    return _numbers(answer) - (_numbers(sample.question) - {float(sample.gold)})
+    """The numbers of an answer, or else number words, without those that it repeats from the question."""
+    words = re.findall(r"[a-z]+", answer.lower())
+    given = _numbers(answer) or {float(_COUNTED.index(word)) for word in words if word in _COUNTED}
+    return given - (_numbers(sample.question) - {float(sample.gold)})
 
 
 def _numbers(text: str) -> set[float]:
-    """Dates and times of day are no numbers; number words count where there are no digits."""
-    found = {float(number) for number in _NUMBER.findall(_TIME.sub("", _joined(_DATE.sub("", text))))}
-    if found:
-        return found
-    return {float(_COUNTED.index(word)) for word in re.findall(r"[a-z]+", text.lower()) if word in _COUNTED}
+    """Dates and times of day are no numbers."""
+    return {float(number) for number in _NUMBER.findall(_joined(_TIME.sub("", _DATE.sub("", text))))}
 
 
 def _joined(text: str) -> str:
@@ -171,5 +172,5 @@ def _joined(text: str) -> str:
 def _day(match: re.Match[str]) -> str:
     year, month, day = match[1] or match[6] or match[9], match[2], match[3] or match[5] or match[7]
     if month is None:
-        month = str(_MONTHS.index((match[4] or match[8]).lower()) + 1)
+        month = str(MONTHS.index((match[4] or match[8]).title()) + 1)
     return f"{year}-{int(month):02}-{int(day):02}"

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from rlm.tasks import haystack
-from rlm.tasks.sample import Sample, Stream
+from rlm.tasks.sample import LENGTH, SHORTEST, Sample, Stream
 
 CITIES = "Aarhus Bergen Cork Dresden Evora Fribourg Ghent Haifa Izmir Jena Krakow Lyon".split()
 PRODUCTS = "anvil broom clamp drill easel funnel gimlet hinge jigsaw kiln lathe mallet".split()
 
 
-def sample(seed: int, *, length: int = haystack.LENGTH) -> Sample:
+def sample(seed: int, *, length: int = LENGTH) -> Sample:
     """Orders of a shop, and a question of one of four kinds: look-up, filter, sum, or maximum by group.
 
     length: characters of the records as Python writes them, up to one record more.
     """
-    length = max(length, haystack.SHORTEST)
+    length = max(length, SHORTEST)
     stream = Stream(seed)
     keyed = stream.random() < 0.5
     orders: dict[str, dict[str, Any]] = {}
