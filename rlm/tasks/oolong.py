@@ -108,7 +108,9 @@ def _user(stream: Stream, rows: Sequence[Row], _: Source) -> Asked:
 def _date(stream: Stream, rows: Sequence[Row], _: Source) -> Asked:
     label = stream.choice(rows).label
     counts = Counter(row.day for row in rows if row.label == label)
-    question = f'On which date are there the most instances with the label "{label}"? Answer with one date.'
+    question = (
+        f'On which date are the most instances with the label "{label}"? Answer with one date, as written.'
+    )
     return Asked(question, _top(counts), "date")
 
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from rlm.tasks import haystack
-from rlm.tasks.sample import LENGTH, Sample, Stream
+from rlm.tasks.sample import LENGTH, SHORTEST, Sample, Stream
 
 KEYS = 4
 # of multikey, values of multivalue, queries of multiquery
@@ -99,6 +99,7 @@ def common_words(seed: int, *, length: int = LENGTH) -> Sample:
 
 def frequent_words(seed: int, *, length: int = LENGTH) -> Sample:
     """Coined words, of which the k-th occurs in proportion to 1/k^2."""
+    length = max(length, SHORTEST)
     stream = Stream(seed)
     vocabulary = _coined(stream, CODED)
     total = length // (len(vocabulary[0]) + 1)

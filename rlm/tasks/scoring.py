@@ -34,7 +34,7 @@ _RELATIONS = {
     ),
 }
 _ABSENT = re.compile(
-    r"\b(?:not|never|nowhere|isn't|aren't|wasn't|weren't)\s+(?:\w+\s+){0,2}?(?:in|found|find|given|mentioned|"
+    r"\b(?:not|never|nowhere|isn't|aren't|wasn't|weren't)\s+(?:\w+\s+){0,3}?(?:in|found|find|given|mentioned|"
     r"present|there|stated|specified|listed|provided|available|contained?|exist|included?|appears?|said|"
     r"recorded|known|occurs?)\b"
     r"|\b(?:doesn't|don't|didn't|does not|do not|did not|cannot|can't|can not|couldn't|could not)\s+"
@@ -43,15 +43,20 @@ _ABSENT = re.compile(
     r"|\bno\s+(?:\S+\s+){0,3}?(?:code|mention|information|record|entry|answer|match|needle|line|result|trace)"
     r"|\bthere(?: is| was| are|'s) (?:no|none|not)\b|\bthere (?:isn't|wasn't|aren't)\b"
     r"|\b(?:has|have|gives?|contains?|found) (?:no|none)\b|\b(?:is|was) (?:absent|missing|unknown)\b|\bN/A\b"
-    r"|^\W*(?:none|absent|missing|unknown|nothing)\W*$",
+    r"|\bnone (?:is |was )?(?:found|given)\b|\bunable to (?:find|locate)\b"
+    r"|^\W*(?:none|null|absent|missing|unknown|nothing)\W*$",
     re.IGNORECASE,
 )
 # the ways to say that something is not there
 
 
 def score(answer: str, sample: Sample) -> float:
-    """How right an answer is, from 0 to 1; after "answer:" or "the answer is", only what follows counts."""
-    parts = [part for part in _CONCLUSION.split(answer.replace("\u2019", "'")) if part.strip(" *_.\n")]
+    """How right an answer is, from 0 to 1.
+
+    A repeated question does not count, and after "answer:" or "the answer is" only what follows does.
+    """
+    said = answer.replace(sample.question, "").replace("\u2019", "'")
+    parts = [part for part in _CONCLUSION.split(said) if part.strip(" *_.\n")]
     return FORMS[sample.form](parts[-1], sample) if parts else 0.0
 
 
@@ -153,9 +158,13 @@ def _codes(text: str) -> set[str]:
 
 
 def _asked(answer: str, sample: Sample) -> set[float]:
-    """The numbers of an answer, or else number words, without those that it repeats from the question."""
-    words = re.findall(r"[a-z]+", answer.lower())
-    given = _numbers(answer) or {float(_COUNTED.index(word)) for word in words if word in _COUNTED}
+    """The numbers of an answer, or else number words, without those that it repeats from the question.
+
+    Of a sum that is written out, what follows the last "=".
+    """
+    result = answer.rpartition("=")[2]
+    words = re.findall(r"[a-z]+", result.lower())
+    given = _numbers(result) or {float(_COUNTED.index(word)) for word in words if word in _COUNTED}
     return given - (_numbers(sample.question) - {float(sample.gold)})
 
 
