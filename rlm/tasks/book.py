@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from functools import cache
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from rlm.tasks import haystack
@@ -53,6 +52,11 @@ def sample(seed: int, *, length: int = LENGTH, depth: float | None = None) -> Sa
 @cache
 def verses() -> tuple[str, ...]:
     """The book's verses in their order."""
+    from importlib.metadata import (
+        PackageNotFoundError,
+        distribution,
+    )  # slow to import, and no other task needs it
+
     try:
         found = distribution(PACKAGE).locate_file("bible/data/kjv.jsonl")
     except PackageNotFoundError:

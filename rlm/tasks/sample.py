@@ -75,5 +75,6 @@ class Stream:
         return list(found)
 
     def uuid(self) -> str:
+        """128 random bits as UUIDs are written."""
         digits = "".join(f"{self.between(0, 0xFFFFFFFF):08x}" for _ in range(4))
         return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
