@@ -18,6 +18,7 @@ import rlm
 from rlm.clients.base import Client
 from rlm.clients.resolve import resolve
 from rlm.tasks import niah
+from rlm.tasks.scoring import score
 from rlm.types import RLMResult
 
 
@@ -26,7 +27,7 @@ def run(client: Client, seed: int, lines: int) -> dict[str, object]:
     result = rlm.RLM(root_client=client).completion(sample.question, sample.context)
     row = {
         "seed": seed,
-        "score": niah.score(result.answer, sample.gold),
+        "score": score(result.answer, sample),
         "turns": result.iterations,
         "seconds": round(result.total_time, 2),
         "cached": round(cached_share(result), 3),

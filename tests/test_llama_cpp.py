@@ -20,6 +20,7 @@ from rlm.clients.base import Options
 from rlm.clients.llama_cpp import LlamaCpp
 from rlm.errors import Cancelled, ConfigurationError, ContextOverflow
 from rlm.tasks import niah
+from rlm.tasks.scoring import score
 from rlm.types import Message
 
 ROOT = Path(__file__).parents[1]
@@ -144,7 +145,7 @@ def test_a_file_that_is_no_model_is_a_clear_error(tmp_path):
 def test_a_real_run_finds_the_number():
     sample = niah.sample(1, lines=2000)
     result = RLM("local:qwen2.5-coder-1.5b").completion(sample.question, sample.context)
-    assert niah.score(result.answer, sample.gold) == 1.0
+    assert score(result.answer, sample) == 1.0
     assert result.iterations <= 4
 
 

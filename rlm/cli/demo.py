@@ -19,6 +19,7 @@ from rlm.clients.resolve import resolve
 from rlm.engine import RLM
 from rlm.errors import ClientError
 from rlm.tasks import niah
+from rlm.tasks.scoring import score
 
 MODEL = "qwen3:0.6b"
 
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace, model: str, console: Console, cancel: Cancel) 
     with Display(console, verbose=args.verbose) as display:
         rlm = RLM(root_client=client, on_event=display)
         result = rlm.completion(sample.question, sample.context, cancel=cancel)
-    right = niah.score(result.answer, sample.gold) == 1.0
+    right = score(result.answer, sample) == 1.0
     stopped = result.stop_reason == "cancelled"
     verdict = "stopped" if stopped else "right" if right else f"wrong, it is {sample.gold}"
     answer = Text.assemble("\nAnswer: ", (printable(result.answer) or "(none)", "bold"), " · ")
