@@ -55,6 +55,7 @@ class RLM:
         think: thinking mode; None leaves it to the model for the root and turns it off for sub calls.
         host: Ollama's address; None takes OLLAMA_HOST or http://127.0.0.1:11434.
         num_ctx: ceiling of the window asked of Ollama, in tokens.
+        pull: whether Ollama is to download a model that it does not have.
         temperature: of sampling; None takes the server's default.
         max_reply: tokens of one reply, thinking included; None chooses by the window.
         timeout: seconds for a whole run; None sets no limit.
@@ -82,6 +83,7 @@ class RLM:
         think: bool | str | None = None,
         host: str | None = None,
         num_ctx: int = NUM_CTX,
+        pull: bool = False,
         temperature: float | None = 0.6,
         max_reply: int | None = None,
         timeout: float | None = None,
@@ -108,7 +110,7 @@ class RLM:
         _check_objects(model, recursive_model, host, root_client, sub_client, on_event)
 
         def build(name: str) -> Client:
-            return resolve(name, host=host, num_ctx=num_ctx, think=think)
+            return resolve(name, host=host, num_ctx=num_ctx, think=think, pull=pull)
 
         self.root: Client = build(model) if root_client is None else root_client
         named = build(recursive_model) if recursive_model and sub_client is None else self.root

@@ -6,6 +6,8 @@ from rlm import prompts
 from rlm.clients.base import CHARS_PER_TOKEN
 from rlm.types import Message
 
+MOST_CHARS_PER_TOKEN = 8.0
+# a server that counts fewer tokens for a text counts wrong, or only those that were not cached
 REFILL = 0.6
 # of the room is used after compaction: each one spoils the prompt cache, so it must not come at every turn
 
@@ -35,7 +37,7 @@ class History:
     def measure(self, prompt_tokens: int) -> None:
         """Learns from the server's count of the present messages how long a token is."""
         if prompt_tokens > 0:
-            self._chars_per_token = max(1.0, self._characters() / prompt_tokens)
+            self._chars_per_token = min(max(1.0, self._characters() / prompt_tokens), MOST_CHARS_PER_TOKEN)
 
     def compact(self, tokens: int) -> int:
         """Shortens the history if it is longer than so many tokens; returns the characters left out."""

@@ -269,7 +269,10 @@ class FakeServer(ThreadingHTTPServer):
 
 
 class FakeOllama(FakeServer):
-    """Ollama's native API."""
+    """Ollama's native API: loads a model anew at a request with other settings, cuts long prompts unasked.
+
+    Compared with Ollama 0.33. A token is four characters here.
+    """
 
     chat_path = "POST /api/chat"
     content_type = "application/x-ndjson"
@@ -298,6 +301,21 @@ class FakeOllama(FakeServer):
         self.models |= {name: shown() for name in models}
         self.loaded: dict[str, int] = {}
         # name -> context_length
+        self.loads: list[str] = []
+        # names of models, in the order of their loading
+        self.load_seconds = self.reply_seconds = 0.0
+        # how long it takes to load a model, and to begin a reply
+        self.slots = threading.Semaphore(1000)
+        # replies at once
+        self.most_context = 2**40
+        # tokens that it allocates at most
+        self.counts = False
+        # whether it tells how many tokens a prompt has; else PROMPT_TOKENS
+        self.cut = 0
+        # prompts that were cut in silence
+        self.library: dict[str, dict[str, Any]] = {}
+        # models that can be pulled
+        self._settings: dict[str, tuple[Any, ...]] = {}
         self.chat_error: tuple[int, Any] | None = None
         # answers every chat request
         self.errors_sent = 0
@@ -315,6 +333,8 @@ class FakeOllama(FakeServer):
             return handler.send_json(200, self.models[tagged(body["model"])])
         if route == "GET /api/tags":
             return handler.send_json(200, {"models": [{"name": name, "size": 1000} for name in self.models]})
+        if route == "POST /api/pull":
+            return self.pull(handler, body["model"])
         if route == "GET /api/ps":
             running = [{"name": name, "context_length": length} for name, length in self.loaded.items()]
             return handler.send_json(200, {"models": running})
@@ -324,14 +344,58 @@ class FakeOllama(FakeServer):
         if self.chat_error:
             self.errors_sent += 1
             return handler.send_json(*self.chat_error)
-        return super().chat(handler, body)
+        if tagged(body["model"]) not in self.models:
+            return handler.send_json(404, {"error": f"model '{body['model']}' not found"})
+        if not body["messages"]:
+            self.check(body | {"messages": [{"role": "user", "content": ""}], "stream": True}, {})
+            self.load(body)
+            return handler.send_json(200, {"model": body["model"], "done": True, "done_reason": "load"})
+        self.load(body)
+        tokens, window = count(body["messages"]), self.loaded[tagged(body["model"])]
+        if tokens > window and body.get("truncate", True):
+            self.cut += 1
+            last = body["messages"][-1]
+            body = body | {"messages": [last | {"content": text_of(last)[: 2 * window]}]}
+        elif tokens > window:
+            return handler.send_json(400, self.overflow(tokens, window))
+        with self.slots:
+            time.sleep(self.reply_seconds)
+            return super().chat(handler, body)
+
+    def load(self, body: dict[str, Any]) -> None:
+        """Loads the model, unless it is there with these very settings."""
+        name, options = tagged(body["model"]), body["options"]
+        fixed = ("num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread")
+        settings = (*map(options.get, fixed), body.get("shift", True))
+        with self._lock:
+            if self._settings.get(name) == settings:
+                return
+            self._settings[name] = settings
+            self.loads.append(name)
+            self.loaded[name] = min(options.get("num_ctx", 4096), self.most_context)
+            time.sleep(self.load_seconds)
+
+    def pull(self, handler: Handler, model: str) -> None:
+        handler.begin(self.content_type)
+        told: list[dict[str, Any]] = [{"status": "pulling manifest"}]
+        if tagged(model) in self.library:
+            self.models[tagged(model)] = self.library[tagged(model)]
+            part = {"status": "pulling a1", "digest": "sha256:a1", "total": 100}
+            told += [part, part | {"completed": 50}, part | {"completed": 100}]
+            told += [{"status": "verifying sha256 digest"}, {"status": "success"}]
+        else:
+            told += [{"error": "pull model manifest: file does not exist"}]
+        for line in told:
+            handler.send_chunk(self.frame(json.dumps(line)))
+        handler.wfile.write(b"0\r\n\r\n")
 
     def check(self, body: dict[str, Any], headers: dict[str, str]) -> None:
         unknown = (set(body) - self.FIELDS) | (set(body.get("options", {})) - self.OPTIONS)
         if unknown:
             raise Refusal(f"unknown fields: {sorted(unknown)}")
         check_messages(body)
-        if "think" in body and "thinking" not in self.models[tagged(body["model"])]["capabilities"]:
+        able = self.models[tagged(body["model"])].get("capabilities", ())
+        if body.get("think") and "thinking" not in able:
             raise Refusal(f'"{body["model"]}" does not support thinking')
         for name in ("num_ctx", "num_predict"):
             if not isinstance(body["options"].get(name), int):
@@ -343,20 +407,23 @@ class FakeOllama(FakeServer):
         return {"error": message}
 
     def failure(self, kind: str, model: str, key: str) -> tuple[int, Any]:
-        prompt, window = OVERFLOW
+        return {
+            "missing": (404, {"error": f"model '{model}' not found"}),
+            "busy": (503, {"error": "server busy, please try again.  maximum pending requests exceeded"}),
+            "overflow": (400, self.overflow(*OVERFLOW)),
+            "refused": (400, {"error": "this request is beyond me"}),
+        }[kind]
+
+    def overflow(self, prompt: int, window: int) -> dict[str, str]:
+        said = f"request ({prompt} tokens) exceeds the available context size ({window} tokens)"
         nested = {
             "code": 400,
-            "message": f"the request exceeds the available context size ({window} tokens), try increasing it",
+            "message": f"{said}, try increasing it",
             "type": "exceed_context_size_error",
             "n_prompt_tokens": prompt,
             "n_ctx": window,
         }
-        return {
-            "missing": (404, {"error": f"model '{model}' not found"}),
-            "busy": (503, {"error": "server busy, please try again.  maximum pending requests exceeded"}),
-            "overflow": (400, {"error": json.dumps({"error": nested})}),
-            "refused": (400, {"error": "this request is beyond me"}),
-        }[kind]
+        return {"error": json.dumps({"error": nested})}
 
     def frame(self, data: str, event: str = "") -> bytes:
         return data.encode() + b"\n"
@@ -379,7 +446,7 @@ class FakeOllama(FakeServer):
             "message": {"role": "assistant", "content": ""},
             "done": True,
             "done_reason": reply.finish,
-            "prompt_eval_count": PROMPT_TOKENS,
+            "prompt_eval_count": count(body["messages"]) if self.counts else PROMPT_TOKENS,
             "eval_count": sent,
         }
         yield self.frame(json.dumps(last))
@@ -685,6 +752,11 @@ def text_of(message: dict[str, Any]) -> str:
     return content if isinstance(content, str) else "".join(block["text"] for block in content)
 
 
+def count(messages: Sequence[dict[str, Any]]) -> int:
+    """Tokens, as FakeOllama counts them."""
+    return sum(len(text_of(message)) for message in messages) // 4
+
+
 def pieces(text: str, step: int | None) -> list[str]:
     """A reply's text as it is streamed."""
     if step:
@@ -701,17 +773,23 @@ def tagged(model: str) -> str:
     return model if ":" in model else f"{model}:latest"
 
 
-def shown(length: int = 8192, layers: int = 2, capabilities: list[str] | None = None) -> dict[str, Any]:
+def shown(
+    length: int = 8192,
+    layers: int = 2,
+    capabilities: list[str] | None = None,
+    architecture: str = "tiny",
+) -> dict[str, Any]:
     """A reply of /api/show; with two layers a token of context takes 64 bytes, which always fit."""
+    facts = {
+        "context_length": length,
+        "block_count": layers,
+        "attention.head_count": 4,
+        "attention.head_count_kv": 1,
+        "attention.key_length": 8,
+        "attention.value_length": 8,
+    }
     return {
         "capabilities": capabilities or ["completion"],
-        "model_info": {
-            "general.architecture": "tiny",
-            "tiny.context_length": length,
-            "tiny.block_count": layers,
-            "tiny.attention.head_count": 4,
-            "tiny.attention.head_count_kv": 1,
-            "tiny.attention.key_length": 8,
-            "tiny.attention.value_length": 8,
-        },
+        "model_info": {"general.architecture": architecture}
+        | {f"{architecture}.{name}": fact for name, fact in facts.items()},
     }
