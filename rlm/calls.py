@@ -84,7 +84,7 @@ class Calls:
         try:
             reply = self._complete(self.root, history.messages, self._root_options())
         except ContextOverflow as overflow:
-            history.measure(overflow.prompt_tokens or 0)
+            history.measure(overflow.prompt_tokens or 0, overflow=True)
             self._compact(history, min(room, overflow.window or room) * 9 // 10)
             reply = self._complete(self.root, history.messages, self._root_options())
         history.measure(reply.usage.prompt_tokens - reply.lost.prompt_tokens)
