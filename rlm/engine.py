@@ -190,8 +190,6 @@ class _Run:
             cancel=self.cancel,
             emit=self.emit,
         )
-        self.shown = min(20_000, max(2_000, self.calls.root_window * 3 // 16))
-        # characters of an observation
         self._lock = threading.RLock()
         self._prose = 0
         # replies in a row without code
@@ -229,6 +227,7 @@ class _Run:
 
     def answer(self, context: Any) -> tuple[Answer, StopReason]:
         """The RLM loop of the paper: ask, parse, execute, observe."""
+        self.calls.ask_windows()
         with self.repl(context) as repl:
             root, sub = _name(self.rlm.root), _name(self.rlm.sub)
             self.emit(events.RunStarted(self.prompt, repl.context, root, sub, self.rlm.max_iterations))
@@ -338,7 +337,7 @@ class _Run:
 
     def observe(self, turn: _Turn, complaint: str) -> str:
         """What the root is shown next."""
-        output = prompts.observation(turn.executions, self.shown) if turn.executions else ""
+        output = prompts.observation(turn.executions, self.calls.shown) if turn.executions else ""
         return "\n\n".join(filter(None, (output, complaint)))
 
     def repeats(self, turn: _Turn) -> bool:
