@@ -182,7 +182,7 @@ class Calls:
 
 
 def _waiting(cancel: Cancel, ask: Callable[[], T]) -> T:
-    """What `ask` returns, which cannot be cancelled itself: once the switch is thrown, nobody waits for it."""
+    """What `ask` returns, which cannot be cancelled itself: once the switch is thrown, nobody waits."""
     answers: list[T | BaseException] = []
     over = threading.Event()
 

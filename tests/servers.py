@@ -16,6 +16,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
@@ -26,8 +27,13 @@ OVERFLOW = (5000, 4096)
 # tokens of the prompt and of the window that a reply with failure="overflow" tells
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 # of reasoning, in the words of OpenAI
+RESTART = 0.5
+# seconds
 ENDLESS_PIECES = 3000
 # of an endless reply, should nobody stop it
+
+
+Break = Literal["drop", "gone", "restart", "cut", "reset", "garbage", "shape", "error", "unfinished"]
 
 
 @dataclass(frozen=True)
@@ -46,12 +52,18 @@ class Reply:
     # an error answer in place of a reply
     retry_after: str | None = None
     # header of such an answer
-    breaks: Literal["drop", "cut", "reset", "garbage", "shape", "error", "unfinished"] | None = None
-    # drop: the connection, before any answer; in the middle of the reply: cut it off, reset the connection,
-    # send what is not JSON, or JSON of another shape, or an error; unfinished: end it in good order, but
-    # without its last message
+    breaks: Break | None = None
+    # drop: the connection, before any answer; gone, restart: all of them, and no other is accepted any more,
+    # or for a while; in the middle of the reply: cut it off, reset the connection, send what is not JSON, or
+    # JSON of another shape, or an error; unfinished: end it in good order, but without its last message
     stalls: Literal["before", "within"] | None = None
     # silence before the answer begins, or after its first piece, until the client hangs up
+    status: int | None = None
+    # of an error answer in place of a reply, with `text`, as a page of HTML where there is none
+    delay: float = 0.0
+    # seconds before the answer begins
+    usage: Literal["true", "none", "zero", "huge"] = "true"
+    # what the server says of the tokens
 
 
 class Refusal(Exception):
@@ -128,6 +140,10 @@ class FakeServer(ThreadingHTTPServer):
     def __init__(self, *replies: Reply, key: str | None = None) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.replies = list(replies)
+        self.script: Callable[[dict[str, Any]], Reply] | None = None
+        # gives the reply to a request, where `replies` has none
+        self.told: list[tuple[int, int]] = []
+        # tokens of prompt and reply, of each reply that was told to its end
         self.key = key
         # None: any key will do
         self.requests: list[tuple[str, dict[str, Any]]] = []
@@ -142,7 +158,8 @@ class FakeServer(ThreadingHTTPServer):
         # a client has closed its connection in the middle of a reply
         self.stopping = threading.Event()
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01})
+        self._connections: set[socket.socket] = set()
+        self._listen()
 
     @property
     def url(self) -> str:
@@ -154,14 +171,37 @@ class FakeServer(ThreadingHTTPServer):
         return [body for route, body in self.requests if route == self.chat_path]
 
     def __enter__(self) -> FakeServer:
-        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stopping.set()
+        self._end()
+
+    def _listen(self) -> None:
+        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+
+    def _end(self) -> None:
         self.shutdown()
         self._thread.join()
         self.server_close()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def go_away(self, seconds: float | None) -> None:
+        """Ends all connections and takes none, for a while or for good."""
+        self._end()
+        for connection in self._connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        if seconds is not None:
+            time.sleep(seconds)
+            self.socket = socket.socket()
+            self.server_bind()
+            self.server_activate()
+            self._listen()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         import sys
@@ -181,7 +221,7 @@ class FakeServer(ThreadingHTTPServer):
         headers = {name.lower(): value for name, value in handler.headers.items()}
         with self._lock:
             self.headers.append(headers)
-            reply = self.replies.pop(0) if self.replies else Reply()
+            reply = self.replies.pop(0) if self.replies else self.script(body) if self.script else Reply()
         try:
             json.dumps(body, ensure_ascii=False).encode()
         except UnicodeEncodeError:
@@ -193,8 +233,17 @@ class FakeServer(ThreadingHTTPServer):
         elif reply.failure:
             status, error = self.failure(reply.failure, body["model"], sent_key)
             handler.send_json(status, error, {"Retry-After": reply.retry_after} if reply.retry_after else {})
+        elif reply.status:
+            said = reply.text or "<html><body><h1>Out of order</h1></body></html>"
+            answer = self.error_body("api_error", said) if reply.text else said
+            handler.send_json(
+                reply.status, answer, {"Retry-After": reply.retry_after} if reply.retry_after else {}
+            )
         elif reply.breaks == "drop":
             handler.reset()
+        elif reply.breaks in ("gone", "restart"):
+            self.go_away(RESTART if reply.breaks == "restart" else None)
+            handler.close_connection = True
         elif reply.stalls == "before":
             handler.wait_for_hang_up()
         else:
@@ -206,6 +255,7 @@ class FakeServer(ThreadingHTTPServer):
         parts = itertools.chain(
             (("thinking", word) for word in pieces(reply.thinking, None)), (("text", w) for w in said)
         )
+        time.sleep(reply.delay)
         handler.begin(self.content_type)
         for data in self.start(body):
             handler.send_chunk(data)
@@ -221,10 +271,17 @@ class FakeServer(ThreadingHTTPServer):
                 return None
             if reply.endless:
                 time.sleep(0.002)
-        for data in self.end(reply, sent, body):
+        tokens = self.tokens(body), sent
+        with self._lock:
+            self.told.append(tokens)
+        for data in self.end(reply, {"zero": (0, 0), "huge": (10**12, 10**12)}.get(reply.usage, tokens)):
             handler.send_chunk(data)
         handler.wfile.write(b"0\r\n\r\n")
         return None
+
+    def tokens(self, body: dict[str, Any]) -> int:
+        """Of a prompt."""
+        return PROMPT_TOKENS
 
     def break_off(self, handler: Handler, how: str) -> bool:
         """Whether the reply is over."""
@@ -264,7 +321,7 @@ class FakeServer(ThreadingHTTPServer):
     def piece(self, kind: str, text: str) -> bytes:
         raise NotImplementedError
 
-    def end(self, reply: Reply, sent: int, body: dict[str, Any]) -> Iterator[bytes]:
+    def end(self, reply: Reply, tokens: tuple[int, int]) -> Iterator[bytes]:
         raise NotImplementedError
 
 
@@ -440,15 +497,18 @@ class FakeOllama(FakeServer):
             json.dumps({"model": "tiny", "message": message, "done": False}, ensure_ascii=False)
         )
 
-    def end(self, reply: Reply, sent: int, body: dict[str, Any]) -> Iterator[bytes]:
-        last = {
-            "model": body["model"],
+    def tokens(self, body: dict[str, Any]) -> int:
+        return count(body["messages"]) if self.counts else PROMPT_TOKENS
+
+    def end(self, reply: Reply, tokens: tuple[int, int]) -> Iterator[bytes]:
+        last: dict[str, Any] = {
+            "model": "tiny",
             "message": {"role": "assistant", "content": ""},
             "done": True,
             "done_reason": reply.finish,
-            "prompt_eval_count": count(body["messages"]) if self.counts else PROMPT_TOKENS,
-            "eval_count": sent,
         }
+        if reply.usage != "none":
+            last |= {"prompt_eval_count": tokens[0], "eval_count": tokens[1]}
         yield self.frame(json.dumps(last))
 
 
@@ -556,19 +616,20 @@ class FakeOpenAI(FakeServer):
         return self.event([{"index": 0, "delta": delta, "finish_reason": finish}])
 
     def start(self, body: dict[str, Any]) -> Iterator[bytes]:
+        self.asked_for_usage = body.get("stream_options") == {"include_usage": True}
         yield self.delta(role="assistant", content="")
 
     def piece(self, kind: str, text: str) -> bytes:
         return self.delta(**{"content" if kind == "text" else self.thinking_field: text})
 
-    def end(self, reply: Reply, sent: int, body: dict[str, Any]) -> Iterator[bytes]:
+    def end(self, reply: Reply, tokens: tuple[int, int]) -> Iterator[bytes]:
         yield self.delta(reply.finish)
-        if body.get("stream_options") == {"include_usage": True}:
+        if self.asked_for_usage and reply.usage != "none":
             usage = {
-                "prompt_tokens": PROMPT_TOKENS,
-                "completion_tokens": sent,
-                "total_tokens": PROMPT_TOKENS + sent,
-                "prompt_tokens_details": {"cached_tokens": CACHED_TOKENS},
+                "prompt_tokens": tokens[0],
+                "completion_tokens": tokens[1],
+                "total_tokens": sum(tokens),
+                "prompt_tokens_details": {"cached_tokens": CACHED_TOKENS if tokens[0] else 0},
                 "completion_tokens_details": {"reasoning_tokens": thought(reply)},
             }
             yield self.event([], usage=usage)
@@ -711,10 +772,10 @@ class FakeAnthropic(FakeServer):
     def piece(self, kind: str, text: str) -> bytes:
         return self.event("content_block_delta", index=0, delta={"type": f"{kind}_delta", kind: text})
 
-    def end(self, reply: Reply, sent: int, body: dict[str, Any]) -> Iterator[bytes]:
+    def end(self, reply: Reply, tokens: tuple[int, int]) -> Iterator[bytes]:
         reason = {"stop": "end_turn", "length": "max_tokens"}.get(reply.finish, reply.finish)
         yield self.event("content_block_stop", index=0)
-        usage = {"output_tokens": sent, "output_tokens_details": {"thinking_tokens": thought(reply)}}
+        usage = {"output_tokens": tokens[1], "output_tokens_details": {"thinking_tokens": thought(reply)}}
         yield self.event("message_delta", delta={"stop_reason": reason}, usage=usage)
         yield self.event("message_stop")
 

@@ -86,6 +86,8 @@ class Ollama(Remote["httpx2.AsyncClient"]):
         self._server = Server(self.host)
         self.server = self._server.label
         self._settled = False
+        self._met = False
+        # whether the server has answered before
         self._cannot_think = False
         # the server has said so
         self._told = False
@@ -173,14 +175,14 @@ class Ollama(Remote["httpx2.AsyncClient"]):
             async with pool.stream("POST", "/api/chat", json=body) as response:
                 if response.status_code != 200:
                     raise await self._server.failure(pool, response, self.model)
-                answered = True
+                answered = self._met = True
                 async for line in lines(response):
                     chunk = self._chunk(line)
                     yield chunk
                     done = done or chunk.finish_reason is not None
         except httpx2.RequestError as error:
             broken = InvalidReply(f"{self.server} broke off in the middle of its reply.")
-            failure = broken if answered else self._server.unreachable(error)
+            failure = broken if answered else self._server.unreachable(error, met=self._met)
         except RequestRefused as refusal:
             if "think" not in body or "does not support thinking" not in str(refusal):
                 raise

@@ -171,10 +171,10 @@ class Server:
             retry_after=failures.retry_after(response.headers),
         )
 
-    def unreachable(self, error: Exception) -> ClientError:
+    def unreachable(self, error: Exception, *, met: bool = False) -> ClientError:
         """The error that a lost connection means."""
         advice = 'Is "ollama serve" running? Set OLLAMA_HOST, or host=, if it runs elsewhere.'
-        return failures.unreachable(error, server=self.label, url=self.host, advice=advice)
+        return failures.unreachable(error, server=self.label, url=self.host, advice=advice, met=met)
 
     async def _remedy(self, http: httpx2.AsyncClient, model: str) -> str:
         """What to do about a model that is not there."""
