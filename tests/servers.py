@@ -390,6 +390,8 @@ class FakeOllama(FakeServer):
             return handler.send_json(200, self.models[tagged(body["model"])])
         if route == "GET /api/tags":
             return handler.send_json(200, {"models": [{"name": name, "size": 1000} for name in self.models]})
+        if route == "GET /api/version":
+            return handler.send_json(200, {"version": "0.33.0"})
         if route == "POST /api/pull":
             return self.pull(handler, body["model"])
         if route == "GET /api/ps":

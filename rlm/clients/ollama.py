@@ -154,6 +154,15 @@ class Ollama(Remote["httpx2.AsyncClient"]):
         for _ in wire.stream(load, cancel=cancel, server=self.server, first_timeout=self.first_timeout):
             pass
 
+    def facts(self) -> ModelFacts:
+        """What the server says about the model; raises a ClientError where it has no such model."""
+        return wire.run(self._server.facts(self._pool(), self.model))
+
+    def version(self) -> str:
+        """The server's version; raises a ClientError at once where there is no server."""
+        answer = self._server.ask(self._pool(), "GET", "/api/version", timeout=AVAILABLE_TIMEOUT)
+        return str(wire.run(answer).get("version") or "unknown")
+
     def available(self) -> list[str]:
         """Names of the installed models; raises a ClientError at once where there is no server."""
         return wire.run(self._server.names(self._pool(), timeout=AVAILABLE_TIMEOUT))
