@@ -651,6 +651,14 @@ class TestOllama:
             client.complete([user("?")], Options(max_tokens=7, temperature=0.1))
         assert ollama.loads == ["tiny:latest"]
 
+    def test_a_model_in_the_cloud_is_not_loaded(self, ollama: FakeOllama) -> None:
+        ollama.models["tiny:latest"] = {**shown(), "remote_host": "https://ollama.com"}
+        with closing(Ollama("tiny", host=ollama.url)) as client:
+            client.prepare()
+            assert ollama.chats == []
+            assert client.complete([user("?")], Options()).text == "echo: ?"
+        assert "GET /api/ps" not in [route for route, _ in ollama.requests]
+
     def test_preparing_can_be_cancelled(self, ollama: FakeOllama) -> None:
         ollama.load_seconds = 3
         cancel = Cancel()

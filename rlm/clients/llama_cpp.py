@@ -95,6 +95,8 @@ class LlamaCpp:
         }
         if options.temperature is not None:
             request["temperature"] = options.temperature
+        if options.think is not None:  # templates of models that cannot think take no notice
+            request["chat_template_kwargs"] = {"enable_thinking": bool(options.think)}
         model = self._load(None, options.cancel)
         if messages and messages[0]["role"] == "system":
             _read_instructions(model, messages[0], options.cancel)

@@ -144,7 +144,7 @@ class Ollama(Remote["httpx2.AsyncClient"]):
 
         async def load() -> AsyncIterator[None]:
             num_ctx = await self._settle(pool)
-            if (await self._server.facts(pool, self.model)).remote:
+            if await self._is_elsewhere(pool):
                 return
             body = self._body((), Options(), num_ctx, ModelFacts()) | {"stream": False}
             await self._server.ask(pool, "POST", "/api/chat", body=body, timeout=None)
@@ -259,10 +259,14 @@ class Ollama(Remote["httpx2.AsyncClient"]):
             self._settled = True
         return _windows[key]
 
+    async def _is_elsewhere(self, pool: httpx2.AsyncClient) -> bool:
+        """Whether the model runs in Ollama's cloud, where nothing is to be loaded."""
+        return self._server.is_cloud or (await self._server.facts(pool, self.model)).remote
+
     async def _confirm(self, pool: httpx2.AsyncClient, num_ctx: int) -> None:
         """Compares the window asked for with the one that the server has, once it has loaded the model."""
         asked = ((self.host, tagged(self.model)), num_ctx)
-        if asked in _confirmed or (await self._server.facts(pool, self.model)).remote:
+        if asked in _confirmed or await self._is_elsewhere(pool):
             return
         _confirmed.add(asked)
         with suppress(ClientError):  # the reply is there; this is only a comparison

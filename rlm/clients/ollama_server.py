@@ -9,6 +9,7 @@ import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from rlm.clients import failures, wire
 from rlm.clients.fit import NUM_CTX, ModelFacts, available_memory, choose
@@ -36,6 +37,10 @@ class Server:
     @property
     def label(self) -> str:
         return f"Ollama at {failures.public(self.host)}"
+
+    @property
+    def is_cloud(self) -> bool:
+        return urlsplit(self.host).hostname == "ollama.com"
 
     def connect(self) -> httpx2.AsyncClient:
         """A pool of connections to it. Only wire limits the time between the pieces of a reply."""
