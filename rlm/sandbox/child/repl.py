@@ -51,6 +51,8 @@ class Finished(SystemExit):
 class LLMQueryError(RuntimeError):
     """A sub call failed; the text says why."""
 
+    __module__ = "builtins"  # so that a traceback has the name alone
+
 
 class FailedQuery:
     """Stands in a batch's results where a sub call failed; it is false, and no string."""
