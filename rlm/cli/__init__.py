@@ -14,17 +14,18 @@ from rlm.errors import ConfigurationError, RLMError
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 # exit codes
+COMMANDS = "bench: compare models; demo: find a number hidden in 10,000 lines"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The console command: `rlm demo …`."""
     from rlm import __version__
-    from rlm.cli import demo
+    from rlm.cli import bench, demo
 
-    commands: dict[str, Callable[[Sequence[str]], int]] = {"demo": demo.main}
+    commands: dict[str, Callable[[Sequence[str]], int]] = {"bench": bench.main, "demo": demo.main}
     parser = argparse.ArgumentParser(prog="rlm", description=sys.modules["rlm"].__doc__)
     parser.add_argument("--version", action="version", version=f"rlm-ollama {__version__}")
-    parser.add_argument("command", choices=commands, help="demo: find a number hidden in 10,000 lines")
+    parser.add_argument("command", choices=commands, help=COMMANDS)
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of the command; see rlm COMMAND --help")
     args = parser.parse_args(argv)
     return commands[args.command](args.arguments)
