@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -59,12 +58,12 @@ def run(args: argparse.Namespace, out: Console, cancel: Cancel, clock: Callable[
             benchmark.measure(model)
     except Cancelled:
         pass
-    summary = benchmark.summary(complete=cancel.reason is None)
-    for table in bench_report.tables(benchmark.rows()):
+    rows = benchmark.rows()
+    for table in bench_report.tables(rows):
         out.print(table)
-    for note in bench_report.notes(benchmark.rows()):
+    for note in bench_report.notes(rows):
         out.print(Text(note), soft_wrap=True)
-    print(json.dumps(summary), flush=True)
+    print(json.dumps(benchmark.summary(rows)), flush=True)
     if args.plot and benchmark.trials:
         heatmap.draw(benchmark.trials, args.plot, described(benchmark.header))
     if cancel.reason:
@@ -115,7 +114,8 @@ class Benchmark:
             )
             return
         for entrant in entrants:
-            self.solve(self.solver(entrant, client), entrant, todo[entrant])
+            if todo[entrant]:
+                self.solve(self.solver(entrant, client), entrant, todo[entrant])
 
     def warm_up(self, model: Model) -> Client:
         """The model's client, after a short call that loads the model and shows whether it answers."""
@@ -153,16 +153,17 @@ class Benchmark:
     def progress(self, entrant: Entrant) -> Iterator[Callable[[], None]]:
         """A bar with the running accuracy; where there is no terminal, its last state alone."""
         columns = ("{task.description}", BarColumn(20), MofNCompleteColumn(), "{task.fields[right]}")
-        name = escape(printable(bench_report.label(entrant)))
+        name = f"{entrant.model}, one prompt" if entrant.method == "one prompt" else entrant.model
         with Progress(
             *columns, TimeElapsedColumn(), console=self.screen, refresh_per_second=REFRESHES
         ) as bar:
-            task = bar.add_task(name, total=len(self.cases), right="")
+            task = bar.add_task(escape(printable(name)), total=len(self.cases), right="")
 
             def advance() -> None:
-                scores = [trial.score for trial in self.trials if trial.entrant == entrant]
-                right = f"{math.fsum(scores) / len(scores):.0%} right" if scores else ""
-                bar.update(task, completed=len(scores), right=right)
+                so_far = [trial for trial in self.trials if trial.entrant == entrant]
+                accuracy = bench_report.row(entrant, "", so_far).accuracy
+                right = "" if accuracy is None else f"{accuracy:.0%} right"
+                bar.update(task, completed=len(so_far), right=right)
 
             advance()
             yield advance
@@ -170,21 +171,27 @@ class Benchmark:
     def rows(self) -> list[bench_report.Row]:
         return bench_report.rows(self.trials, self.unavailable, self.args.task)
 
-    def summary(self, *, complete: bool) -> dict[str, Any]:
+    def summary(self, rows: Sequence[bench_report.Row]) -> dict[str, Any]:
         """The last line: the header's facts and the rows. It goes into the record too."""
-        rows = list(map(bench_report.as_json, self.rows()))
-        summary = {**self.header, "type": "summary", "complete": complete, "rows": rows}
-        self.record.add(summary)
-        return summary
+        complete = self.cancel.reason is None
+        facts = {"type": "summary", "complete": complete, "rows": list(map(bench_report.as_json, rows))}
+        self.record.add(self.header | facts)
+        return self.header | facts
 
 
 def described(header: Mapping[str, Any]) -> str:
     """The header in two lines for people."""
     asked, versions, machine = header["settings"], header["versions"], header["machine"]
+    sizes = " and ".join(
+        f"{', '.join(f'{size:,}' for size in asked[unit])} {unit}"
+        for unit in ("lines", "characters")
+        if asked[unit]
+    )
+    trials = f"{asked['trials']} trial{'s' * (asked['trials'] != 1)}"
     depths = f" x {len(asked['depths'])} depths" if asked["depths"] else ""
     think = {None: "", True: ", thinking", False: ", not thinking"}[asked["think"]]
     return (
-        f"{', '.join(asked['tasks'])}: {' or '.join(asked['sizes'])}{depths}, {asked['trials']} trials each, "
+        f"{', '.join(asked['tasks'])}: {sizes}{depths}, {trials}, "
         f"seed {asked['seed']}; at most {asked['max_iterations']} iterations, {asked['timeout']:g} s{think}\n"
         f"rlm {versions['rlm']}, Python {versions['python']}, {machine['system']} {machine['architecture']}, "
         f"{machine['cores']} cores {machine['processor']}, {header['begun'][:10]}"

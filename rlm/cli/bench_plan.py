@@ -45,9 +45,7 @@ class Model:
 
 
 def flags(description: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="rlm bench", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="rlm bench", description=description)
     models = parser.add_argument_group("models")
     names: dict[str, Any] = {"nargs": "+", "action": "extend", "default": [], "metavar": "NAME"}
     models.add_argument("--ollama", **names, help="more of Ollama's; http://host:port/name is one elsewhere")
@@ -214,7 +212,7 @@ def cases(args: argparse.Namespace) -> list[Case]:
 
 def grid(words: Sequence[str]) -> tuple[list[int], list[float]]:
     """Lengths and depths: "10k,100k,1m x 5" has five depths from 0 to 1, "10k x 0,0.5,1" has these."""
-    lengths, _, depths = "".join(words).lower().partition("x")
+    lengths, _, depths = re.sub(r"\s", "", "".join(words)).lower().partition("x")
     try:
         sizes = [size(text) for text in lengths.split(",")]
         if depths.isdecimal() and int(depths) > 1:
@@ -233,11 +231,11 @@ def grid(words: Sequence[str]) -> tuple[list[int], list[float]]:
 
 def settings(args: argparse.Namespace, cases: Sequence[Case]) -> dict[str, Any]:
     """All but the models that figures depend on: what one record has in common."""
-    units = {"lines": "lines", "length": "characters"}
     depths = [case.depth for case in cases if case.depth is not None]
     return {
         "tasks": args.task,
-        "sizes": list(dict.fromkeys(f"{case.size:,} {units[case.unit]}" for case in cases)),
+        "lines": list(dict.fromkeys(case.size for case in cases if case.unit == "lines")),
+        "characters": list(dict.fromkeys(case.size for case in cases if case.unit == "length")),
         "depths": list(dict.fromkeys(depths)),
         "trials": args.trials,
         "seed": args.seed,

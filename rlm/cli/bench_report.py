@@ -139,7 +139,7 @@ def table(task: str, rows: Sequence[Row]) -> Table:
 
 def cells(row: Row) -> list[Text]:
     """The table's cells of a row; a dash where there is nothing to tell."""
-    name, where = Text(printable(label(row.entrant))), Text(f"\n{printable(row.entrant.provider)}", "dim")
+    name, where = Text(printable(row.entrant.model)), Text(f"\n{printable(how(row.entrant))}", "dim")
     if row.accuracy is None:
         return [name + where, *map(Text, ("-", "0", "-", "-", "-", failures(row)))]
     return [
@@ -153,9 +153,9 @@ def cells(row: Row) -> list[Text]:
     ]
 
 
-def label(entrant: Entrant) -> str:
-    """An entrant as people read it."""
-    return entrant.model + ", one prompt" * (entrant.method == "one prompt")
+def how(entrant: Entrant) -> str:
+    """Where an entrant's model is, and how it is used if not by an RLM."""
+    return "one prompt, " * (entrant.method == "one prompt") + entrant.provider
 
 
 def failures(row: Row) -> str:

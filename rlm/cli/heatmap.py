@@ -6,17 +6,17 @@ matplotlib draws it, and is loaded only when a picture is asked for.
 from __future__ import annotations
 
 import html
-import importlib.util
 import io
 import math
+import textwrap
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rlm.cli.bench_report import label
-from rlm.cli.bench_trial import Trial
+from rlm.cli.bench_report import how
+from rlm.cli.bench_trial import Entrant, Trial
 from rlm.errors import ConfigurationError, RLMError
 
 if TYPE_CHECKING:
@@ -47,10 +47,12 @@ def check(path: Path) -> None:
         raise ConfigurationError(f"--plot {path}: the name must end in {', '.join(SUFFIXES)}.")
     if not path.absolute().parent.is_dir():
         raise ConfigurationError(f"--plot {path}: there is no such folder.")
-    if importlib.util.find_spec("matplotlib") is None:
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
         raise ConfigurationError(
             "--plot needs matplotlib, which is not installed: pip install 'rlm-ollama[bench]'"
-        )
+        ) from error
 
 
 def draw(trials: Sequence[Trial], path: Path, caption: str) -> None:
@@ -71,21 +73,20 @@ def panels(trials: Sequence[Trial]) -> list[Panel]:
     lengths = tuple(sorted({trial.case.size for trial in placed}))
     depths = tuple(sorted({trial.case.depth for trial in placed if trial.case.depth is not None}))
     tasks = {trial.case.task for trial in placed}
-    scores: dict[str, dict[tuple[float | None, int], list[float]]] = {}
+    scores: dict[tuple[Entrant, str], dict[tuple[float | None, int], list[float]]] = {}
     for trial in placed:
-        entrant, case = trial.entrant, trial.case
-        title = label(entrant) + f" · {case.task}" * (len(tasks) > 1)
-        cells = scores.setdefault(title, defaultdict(list))
+        case = trial.case
+        cells = scores.setdefault((trial.entrant, case.task), defaultdict(list))
         if trial.outcome != "too long":
             cells[case.depth, case.size].append(trial.score)
     return [
         Panel(
-            title,
+            f"{entrant.model}\n{how(entrant)}" + f" · {task}" * (len(tasks) > 1),
             lengths,
             depths,
             tuple(tuple(_mean(cells.get((depth, length), [])) for length in lengths) for depth in depths),
         )
-        for title, cells in scores.items()
+        for (entrant, task), cells in scores.items()
     ]
 
 
@@ -96,10 +97,8 @@ def figure(panels: Sequence[Panel], caption: str = "") -> Figure:
     across = min(ACROSS, max(1, len(panels)))
     down = math.ceil(len(panels) / across) or 1
     columns, rows = (len(panels[0].lengths), len(panels[0].depths)) if panels else (1, 1)
-    picture = Figure(
-        figsize=(across * max(3.0, 1.2 + 0.8 * columns) + 0.8, down * (1.2 + 0.45 * rows) + 0.5),
-        layout="constrained",
-    )
+    width, height = across * max(3.0, 1.2 + 0.8 * columns) + 0.8, down * (1.4 + 0.45 * rows) + 0.6
+    picture = Figure(figsize=(width, height), layout="constrained")
     axes = picture.subplots(down, across, squeeze=False, sharey=True).ravel()
     for place, panel in zip(axes, panels, strict=False):
         image = place.imshow(panel.cells, vmin=0, vmax=1, cmap="RdYlGn", aspect="auto")
@@ -108,16 +107,22 @@ def figure(panels: Sequence[Panel], caption: str = "") -> Figure:
         place.set_xticks(range(columns), [short(length) for length in panel.lengths])
         place.set_yticks(range(rows), [f"{depth:.0%}" for depth in panel.depths])
         place.set_xlabel("characters")
+        for edge in range(1, columns):
+            place.axvline(edge - 0.5, color="white", linewidth=1)
+        for edge in range(1, rows):
+            place.axhline(edge - 0.5, color="white", linewidth=1)
         for row, line in enumerate(panel.cells):
             for column, score in enumerate(line):
                 text = "" if math.isnan(score) else f"{score:.0%}"
-                place.text(column, row, text, ha="center", va="center", fontsize=8)
+                colour = "black" if 0.2 < score < 0.8 else "white"
+                place.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
     for place in axes[len(panels) :]:
         place.set_axis_off()
     if panels:
         axes[0].set_ylabel("depth of the needle")
         picture.colorbar(image, ax=list(axes), label="accuracy")
-    picture.suptitle(caption, fontsize=9)
+    wrapped = [part for line in caption.splitlines() for part in textwrap.wrap(line, int(width * 14))]
+    picture.suptitle("\n".join(wrapped), fontsize=8)
     return picture
 
 
