@@ -20,6 +20,7 @@ from fakes import ScriptedClient, cell
 from rich.console import Console
 from servers import FakeOllama, FakeOpenAI, Handler, Reply, text_of
 
+import rlm
 from rlm.cancel import Cancel
 from rlm.cli import bench, bench_record, bench_report, heatmap
 from rlm.cli.bench_plan import MODELS, grid
@@ -27,6 +28,7 @@ from rlm.cli.bench_trial import Case, Entrant, OnePrompt, Trial, trial
 from rlm.clients.resolve import PROVIDERS
 from rlm.engine import RLM
 from rlm.errors import Cancelled, ClientError, ConfigurationError
+from rlm.tasks import book
 from rlm.types import Completion, Usage
 
 ROOT = Path(__file__).parents[1]
@@ -43,13 +45,19 @@ class Ollama(FakeOllama):
         super().__init__(*replies, models=tuple(models))
         self.says = models
         self.slow = slow
+        self.at_once = self.most_at_once = 0
 
     def stream(self, handler: Handler, reply: Reply, body: dict[str, Any]) -> None:
         asked = text_of(body["messages"][-1])
         if body["messages"][0]["role"] == "user":  # the warm-up, or the whole context in one prompt
             found = re.search(r"secret number is (\d{7})", asked)
             return super().stream(handler, replace(reply, text=found[1] if found else "Hello."), body)
+        with self._lock:
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
         self.stopping.wait(self.slow)
+        with self._lock:
+            self.at_once -= 1
         return super().stream(handler, replace(reply, text=self.says[body["model"]]), body)
 
 
@@ -121,10 +129,9 @@ def test_the_table_of_two_models_one_that_is_missing_and_one_elsewhere(ollama, c
 
 
 def test_what_is_needed_to_repeat_it_is_printed_first(ollama, capsys):
-    _, out, summary = run("--trials", "1", "--seed", "7", capsys=capsys)
-    assert out.startswith(
-        "niah: 50 lines, 1 trial, seed 7; at most 15 iterations, 600 s\nrlm 0.1.0, Python 3."
-    )
+    _, out, summary = run("--trials", "1", "--seed", "7", "--no-think", capsys=capsys)
+    first = "niah: 50 lines, 1 trial from seed 7\nat most 15 iterations and 600 s a trial, not thinking\n"
+    assert out.startswith(f"{first}rlm {rlm.__version__}, Python 3.")
     assert summary["settings"]["seed"] == 7
     assert summary["machine"]["cores"] == os.cpu_count()
 
@@ -191,7 +198,6 @@ def test_the_baseline_is_a_row_of_its_own(ollama, capsys):
         ("one prompt", 1.0),
     ]
     assert "one prompt, Ollama" in out
-    ollama.models["qwen3:1.7b"]["model_info"]["tiny.context_length"] = 200
 
 
 def test_several_tasks_have_a_table_each_and_one_together(ollama, capsys):
@@ -224,7 +230,7 @@ def test_trials_may_run_at_once(capsys, monkeypatch):
         ) as process:
             out, _ = process.communicate(timeout=60)
     (row,) = json.loads(out.splitlines()[-1])["rows"]
-    assert row["n"] == 4
+    assert (row["n"], server.most_at_once) == (4, 4)
 
 
 # Interruption and resumption
@@ -659,6 +665,14 @@ def test_wrong_usage_is_said_before_anything_runs(arguments, says, capsys, ollam
     assert says in err
     assert "hidden" not in out + err
     assert "Traceback" not in err
+    assert ollama.requests == []
+
+
+def test_a_task_whose_package_is_missing_is_named_before_anything_runs(capsys, monkeypatch, ollama):
+    monkeypatch.setattr(book, "PACKAGE", "nosuch")
+    book.verses.cache_clear()
+    assert bench.main(["--task", "niah", "book"]) == 2
+    assert "rlm-ollama[bench]" in capsys.readouterr().err
     assert ollama.requests == []
 
 

@@ -63,7 +63,7 @@ def run(args: argparse.Namespace, out: Console, cancel: Cancel, clock: Callable[
         out.print(table)
     for note in bench_report.notes(rows):
         out.print(Text(note), soft_wrap=True)
-    print(json.dumps(benchmark.summary(rows)), flush=True)
+    out.print(Text(json.dumps(benchmark.summary(rows)), "dim"), soft_wrap=True)
     if args.plot and benchmark.trials:
         heatmap.draw(benchmark.trials, args.plot, described(benchmark.header))
     if cancel.reason:
@@ -180,7 +180,7 @@ class Benchmark:
 
 
 def described(header: Mapping[str, Any]) -> str:
-    """The header in two lines for people."""
+    """The header for people."""
     asked, versions, machine = header["settings"], header["versions"], header["machine"]
     sizes = " and ".join(
         f"{', '.join(f'{size:,}' for size in asked[unit])} {unit}"
@@ -191,8 +191,8 @@ def described(header: Mapping[str, Any]) -> str:
     depths = f" x {len(asked['depths'])} depths" if asked["depths"] else ""
     think = {None: "", True: ", thinking", False: ", not thinking"}[asked["think"]]
     return (
-        f"{', '.join(asked['tasks'])}: {sizes}{depths}, {trials}, "
-        f"seed {asked['seed']}; at most {asked['max_iterations']} iterations, {asked['timeout']:g} s{think}\n"
+        f"{', '.join(asked['tasks'])}: {sizes}{depths}, {trials} from seed {asked['seed']}\n"
+        f"at most {asked['max_iterations']} iterations and {asked['timeout']:g} s a trial{think}\n"
         f"rlm {versions['rlm']}, Python {versions['python']}, {machine['system']} {machine['architecture']}, "
         f"{machine['cores']} cores {machine['processor']}, {header['begun'][:10]}"
     )

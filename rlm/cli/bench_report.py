@@ -66,18 +66,18 @@ def percentile95(values: Sequence[float]) -> float:
 
 
 def rows(trials: Sequence[Trial], unavailable: Mapping[Entrant, str], tasks: Sequence[str]) -> list[Row]:
-    """A row for each entrant and task, and where there are several tasks one over all of them."""
+    """A row for each entrant and task, and where there are several tasks one over all of them.
+
+    Those that have not begun have none; the unavailable stand last.
+    """
     entrants = dict.fromkeys([*(trial.entrant for trial in trials), *unavailable])
-    return [
-        row(
-            entrant,
-            task,
-            [trial for trial in trials if trial.entrant == entrant and task in (trial.case.task, ALL)],
-            unavailable.get(entrant, ""),
-        )
-        for task in [*tasks, *[ALL] * (len(tasks) > 1)]
-        for entrant in entrants
-    ]
+    found = []
+    for task in [*tasks, *[ALL] * (len(tasks) > 1)]:
+        for entrant in entrants:
+            own = [one for one in trials if one.entrant == entrant and task in (one.case.task, ALL)]
+            if own or entrant in unavailable:
+                found.append(row(entrant, task, own, unavailable.get(entrant, "")))
+    return found
 
 
 def row(entrant: Entrant, task: str, trials: Sequence[Trial], unavailable: str = "") -> Row:
