@@ -62,7 +62,7 @@ def run(args: argparse.Namespace, out: Console, cancel: Cancel, clock: Callable[
     for table in bench_report.tables(rows):
         out.print(table)
     for note in bench_report.notes(rows):
-        out.print(Text(note), soft_wrap=True)
+        out.print(Text(note), soft_wrap=not out.is_terminal)
     out.print(Text(json.dumps(benchmark.summary(rows)), "dim"), soft_wrap=True)
     if args.plot and benchmark.trials:
         heatmap.draw(benchmark.trials, args.plot, described(benchmark.header))
