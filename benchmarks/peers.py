@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import datetime
 import json
+import math
 import os
 import platform
 import signal
@@ -54,16 +55,17 @@ class Engine:
     """What is measured."""
 
     name: str
-    requirement: str | None
-    # for pip; None: runs in this environment
+    # of its package too
+    version: str
     driver: Path
     # a file for peer_drivers/run.py
     script: tuple[str, ...] = ()
     # replies of a model, in the engine's own protocol, that count the context's lines; empty: no overhead
+    installed: bool = True
+    # from PyPI; else it runs in this environment
 
-    @property
-    def version(self) -> str:
-        return self.requirement.partition("==")[2] if self.requirement else rlm.__version__
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}".strip()
 
 
 def _turns(context: str, final: str, form: str = "{}") -> tuple[str, ...]:
@@ -75,32 +77,26 @@ _SECTIONS = "[[ ## reasoning ## ]]\nNext.\n\n[[ ## code ## ]]\n```python\n{}\n``
 ENGINES = (
     Engine(
         "rlm-ollama",
-        None,
+        rlm.__version__,
         DRIVERS / "rlm_ollama.py",
         _turns("context", "FINAL(lines)", "```repl\n{}\n```"),
+        installed=False,
     ),
-    Engine("no RLM", None, DRIVERS / "no_rlm.py"),
+    Engine("no-rlm", "", DRIVERS / "no_rlm.py", installed=False),
     Engine(
         "minrlm",
-        "minrlm==0.1.5",
+        "0.1.5",
         DRIVERS / "minrlm.py",
         _turns("input_0", "FINAL(str(lines))", "```python\n{}\n```"),
     ),
     Engine(
         "rlms",
-        "rlms==0.1.3",
+        "0.1.3",
         DRIVERS / "rlms.py",
         _turns("context", "answer['content'] = lines\nanswer['ready'] = True", "```repl\n{}\n```"),
     ),
-    Engine(
-        "dspy.RLM", "dspy==3.4.1", DRIVERS / "dspy_rlm.py", _turns("context", "SUBMIT(str(lines))", _SECTIONS)
-    ),
-    Engine(
-        "recursive-llm",
-        "recursive-llm==0.5.0",
-        DRIVERS / "recursive_llm.py",
-        _turns("context", "FINAL_VAR(lines)"),
-    ),
+    Engine("dspy", "3.4.1", DRIVERS / "dspy_rlm.py", _turns("context", "SUBMIT(str(lines))", _SECTIONS)),
+    Engine("recursive-llm", "0.5.0", DRIVERS / "recursive_llm.py", _turns("context", "FINAL_VAR(lines)")),
 )
 
 
@@ -186,14 +182,15 @@ class Overhead:
 
 def environment(engine: Engine, folder: Path) -> Path:
     """The Python that runs an engine, in an environment that is made where it is missing."""
-    if not engine.requirement:
+    if not engine.installed:
         return Path(sys.executable)
-    home = folder / f"{engine.requirement.replace('==', '-')}-py{sys.version_info[0]}.{sys.version_info[1]}"
+    requirement = f"{engine.name}=={engine.version}"
+    home = folder / f"{engine.name}-{engine.version}-py{sys.version_info[0]}.{sys.version_info[1]}"
     python, complete = home / "bin" / "python", home / ".complete"
     if not complete.exists():
-        print(f"installing {engine.requirement} into {home}", flush=True)
+        print(f"installing {requirement} into {home}", flush=True)
         venv.create(home, clear=True, with_pip=True)
-        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", engine.requirement]
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement]
         subprocess.run(pip, check=True)
         complete.touch()
     return python
@@ -335,6 +332,9 @@ class Record:
         for line in path.read_text().splitlines() if path and path.exists() else ():
             with contextlib.suppress(ValueError):  # cut off when the last run was killed
                 self._keep(_from_json(json.loads(line)))
+        if path and path.exists() and not path.read_bytes().endswith(b"\n"):
+            with path.open("a") as file:
+                file.write("\n")
 
     def add(self, item: Row | Overhead) -> None:
         self._keep(item)
@@ -382,7 +382,7 @@ def solve_table(rows: Sequence[Row], engines: Iterable[Engine], tasks: Sequence[
         if not own:
             continue
         table.add_row(
-            f"{engine.name} {engine.version}",
+            str(engine),
             _solved(own),
             *(_solved([row for row in own if row.task == task]) for task in tasks),
             f"{statistics.median(row.seconds for row in own):.1f}",
@@ -457,7 +457,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--limit", type=float, default=120, help="seconds for a sample")
     parser.add_argument("--iterations", type=int, default=10, help="root turns")
     parser.add_argument("--temperature", type=float, default=0.0, help="whatever an engine asks for")
-    parser.add_argument("--minutes", type=float, help="starts no sample that could end later than that")
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="starts no sample that could end later than that"
+    )
     parser.add_argument("--overhead-runs", type=int, default=5, help="of each engine; 0: none")
     parser.add_argument("--megabytes", type=int, default=10, help="of the context when overhead is measured")
     parser.add_argument("--model", default=llama_cpp.DEFAULT_MODEL, help="an embedded model, or the server's")
@@ -499,61 +501,71 @@ def main(argv: Sequence[str] | None = None, engines: Sequence[Engine] = ENGINES)
 
 def compare(args: argparse.Namespace, engines: Sequence[Engine]) -> int:
     """Measures what is not in the record yet, and shows the tables."""
-    began = time.monotonic()
-    record = Record(args.json)
+    until = time.monotonic() + args.minutes * 60
     server = args.server or f"embedded, {llama_cpp.PARALLEL} windows of {args.window} tokens"
     settings = Settings(args.model, server, args.length, args.limit, args.iterations, args.temperature)
+    record = Record(args.json)
+    introduce(record, settings, engines, args.seeds)
+    pythons = {engine.name: environment(engine, args.venvs) for engine in engines}
+    overheads = list(overheads_of(args, engines, pythons, record)) if args.overhead_runs else []
+    items = [(engine, task, seed) for seed in range(args.seeds) for task in args.tasks for engine in engines]
+    missing = [item for item in items if _key(*item, settings) not in record.rows]
+    left = len(missing)
+    if missing:
+        url, api_key = (args.server, "none") if args.server else embedded(args.model, args.window)
+        with Proxy(url.rstrip("/"), temperature=args.temperature, api_key=api_key) as proxy:
+            for engine, task, seed in missing:
+                if time.monotonic() + args.limit > until:
+                    break
+                row = solve(engine, pythons[engine.name], task, seed, settings, proxy)
+                record.add(row)
+                left -= 1
+                print(f"[{len(missing) - left}/{len(missing)}] {progress(row)}", flush=True)
     console = Console(width=None if sys.stdout.isatty() else 200)
+    if overheads:
+        print("\nOverhead of the engine: three turns of a scripted model.")
+        console.print(overhead_table(overheads))
+    keys = [_key(*item, settings) for item in items]
+    if rows := [record.rows[key] for key in keys if key in record.rows]:
+        print("\nSamples solved; seconds, tokens and requests are medians.")
+        console.print(solve_table(rows, engines, args.tasks))
+    if left:
+        print(f"{left} samples are left: --resume goes on with them.")
+    return 0
+
+
+def introduce(record: Record, settings: Settings, engines: Sequence[Engine], seeds: int) -> None:
+    """Prints, and records, what a figure without its circumstances would lack."""
     about = {
         "date": datetime.date.today().isoformat(),
         "cpu": cpu(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "seeds": args.seeds,
+        "seeds": seeds,
         **asdict(settings),
     }
     record.note({"kind": "About", **about})
     print(", ".join(f"{name} {value}" for name, value in about.items()))
-    print(", ".join(f"{engine.name} {engine.version}" for engine in engines), flush=True)
-    pythons = {engine.name: environment(engine, args.venvs) for engine in engines}
-    overheads = []
-    for engine in engines if args.overhead_runs else ():
+    print(", ".join(map(str, engines)), flush=True)
+
+
+def overheads_of(
+    args: argparse.Namespace, engines: Sequence[Engine], pythons: dict[str, Path], record: Record
+) -> Iterator[Overhead]:
+    """The overhead of each engine that has a script, measured where it is not in the record."""
+    for engine in engines:
         if not engine.script:
             continue
         key = engine.name, engine.version, args.megabytes
         if key not in record.overheads:
             item = measure_overhead(engine, pythons[engine.name], args.megabytes, args.overhead_runs)
             record.add(item)
-            print(f"overhead  {item.engine}  {item.seconds or item.error}", flush=True)
-        overheads.append(record.overheads[key])
-    keys = [
-        (engine, (engine.name, engine.version, task, seed, settings))
-        for seed in range(args.seeds)
-        for task in args.tasks
-        for engine in engines
-    ]
-    missing = [(engine, key) for engine, key in keys if key not in record.rows]
-    skipped = 0
-    if missing:
-        url, api_key = (args.server, "none") if args.server else embedded(args.model, args.window)
-        with Proxy(url.rstrip("/"), temperature=args.temperature, api_key=api_key) as proxy:
-            for done, (engine, key) in enumerate(missing):
-                if args.minutes and time.monotonic() - began + args.limit > args.minutes * 60:
-                    skipped = len(missing) - done
-                    break
-                row = solve(engine, pythons[engine.name], key[2], key[3], settings, proxy)
-                record.add(row)
-                print(f"[{done + 1}/{len(missing)}] {progress(row)}", flush=True)
-    if overheads:
-        print("\nOverhead of the engine: three turns of a scripted model.")
-        console.print(overhead_table(overheads))
-    rows = [record.rows[key] for _, key in keys if key in record.rows]
-    if rows:
-        print("\nSamples solved; seconds, tokens and requests are medians.")
-        console.print(solve_table(rows, engines, args.tasks))
-    if skipped:
-        print(f"{skipped} samples are left: --resume goes on with them.")
-    return 0
+            print(f"overhead  {engine}  {item.error or item.seconds}", flush=True)
+        yield record.overheads[key]
+
+
+def _key(engine: Engine, task: str, seed: int, settings: Settings) -> tuple[object, ...]:
+    return engine.name, engine.version, task, seed, settings
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python -I run.py DRIVER.py < job.json
 
-A driver is a file with `answer(context, question, *, base_url, model, max_iterations) -> str`. Its imports and
-the reading of the context are not timed: the seconds run from the engine's construction to its result.
+A driver is a file with `answer(context, question, *, base_url, model, max_iterations) -> str`. Its imports
+and the reading of the context are not timed: the seconds run from the engine's construction to its result.
 Standard library only.
 """
 
