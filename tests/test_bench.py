@@ -114,7 +114,7 @@ niah
  Ollama
 
 nosuch: Ollama at http://127.0.0.1:12345 has no model "nosuch". Run "ollama pull nosuch", \
-or use one that is there: tiny:latest, thinker:4b, qwen3:0.6b, qwen3:1.7b.
+or let it be pulled (pull=True, --pull), or use one that is there: tiny:latest, thinker:4b, qwen3:0.6b, qwen3:1.7b.
 """
 
 
@@ -273,10 +273,10 @@ def test_a_trial_that_was_cut_off_in_the_record_is_run_again(ollama, capsys, tmp
     run("--trials", "3", "--json", str(record), capsys=capsys)
     lines = record.read_text().splitlines(keepends=True)
     record.write_text("".join(lines[:3]) + lines[3][:40])
-    asked = len(ollama.chats)
+    asked = len(ollama.asked)
     run("--trials", "3", "--resume", str(record), capsys=capsys)
     assert len(recorded(record)) == 6
-    assert len(ollama.chats) - asked == 2 + 4  # two warm-ups, and the trials that were not in it
+    assert len(ollama.asked) - asked == 2 + 4  # two warm-ups, and the trials that were not in it
 
 
 def test_another_model_may_join_a_record(ollama, capsys, tmp_path):
