@@ -114,7 +114,8 @@ niah
  Ollama
 
 nosuch: Ollama at http://127.0.0.1:12345 has no model "nosuch". Run "ollama pull nosuch", \
-or let it be pulled (pull=True, --pull), or use one that is there: tiny:latest, thinker:4b, qwen3:0.6b, qwen3:1.7b.
+or let it be pulled (pull=True, --pull), or use one that is there: tiny:latest, thinker:4b, \
+qwen3:0.6b, qwen3:1.7b.
 """
 
 
