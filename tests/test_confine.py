@@ -353,6 +353,43 @@ def test_a_launcher_that_died_is_replaced():
         assert repl.execute("context").value == "'text'"
 
 
+STUBBORN = """
+import gc, os, signal, socket
+def snapshot(spare):
+    if os.fork():
+        os.close(spare)
+        return False
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    socket.socket(fileno=spare).sendall(b".")
+    while True:
+        pass
+for thing in gc.get_objects():
+    if type(thing).__name__ == "Worker":
+        thing.snapshot = snapshot
+"""
+
+
+def test_no_process_outlives_a_launcher_that_was_killed():
+    with Sandbox("text", query=echo) as repl:
+        repl.execute(STUBBORN)
+        repl.execute("x = 1")
+        process = launch.launcher()._process
+        started = descendants(process.pid)
+        assert started
+        process.kill()
+        assert "restarted" in repl.execute("x").error
+        wait_until(lambda: not any(map(lives, started)))
+
+
+def test_a_context_that_is_gone_when_the_session_restarts_is_a_sandbox_error(tmp_path: Path):
+    file = tmp_path / "a.txt"
+    file.write_text("text")
+    with Sandbox(file, query=echo, snapshots=False) as repl:
+        file.unlink()
+        with pytest.raises(SandboxError, match="cannot be started again"):
+            repl.execute("import os; os._exit(1)")
+
+
 def test_a_fork_of_the_host_has_sessions_of_its_own():
     with Sandbox("parent", query=echo) as repl:
         pid = os.fork()

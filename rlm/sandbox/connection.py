@@ -10,6 +10,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -43,22 +44,52 @@ class Connection:
         if sys.platform != "win32":
             self._poll = select.poll()  # select() cannot watch a descriptor above 1,023
             self._poll.register(self._socket, select.POLLIN)
+            self._writable = select.poll()
+            self._writable.register(self._socket, select.POLLOUT)
             patience = struct.pack("@ll", limits.SEND_TIMEOUT, 0)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
 
-    def send(self, frame: Mapping[str, Any], descriptor: int | None = None) -> None:
-        """Sends a frame, with a descriptor if there is one.
+    def send(
+        self,
+        frame: Mapping[str, Any],
+        descriptor: int | None = None,
+        *,
+        patience: float = limits.SEND_TIMEOUT,
+    ) -> None:
+        """Sends a frame, with a descriptor if there is one; `patience`: seconds that it may take altogether.
 
         Raises:
             WorkerDied: nobody is there.
         """
         data = json.dumps(frame).encode("ascii")
-        with self._sending, self._death():
-            if descriptor is None:
-                self._socket.sendall(HEADER.pack(len(data)) + data)
-            else:
-                socket.send_fds(self._socket, [HEADER.pack(len(data))], [descriptor])
-                self._socket.sendall(data)
+        head = HEADER.pack(len(data))
+        until = time.monotonic() + patience
+        with self._death():
+            if not self._sending.acquire(timeout=patience):
+                raise TimeoutError("another frame is still on its way")
+            try:
+                if descriptor is None:
+                    self._send_all(head + data, until)
+                else:
+                    socket.send_fds(self._socket, [head], [descriptor])
+                    self._send_all(data, until)
+            finally:
+                self._sending.release()
+
+    def _send_all(self, data: bytes, until: float) -> None:
+        """Sends to a process that may read as slowly as it likes, but not for longer than that."""
+        if sys.platform == "win32":
+            return self._socket.sendall(data)
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[self._socket.send(view, socket.MSG_DONTWAIT) :]
+            except BlockingIOError:
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError("nobody reads") from None
+                self._writable.poll(left * 1000)
+        return None
 
     def send_bytes(self, data: bytes | memoryview, *, framed: bool) -> None:
         with self._sending, self._death():

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from rlm.cancel import Cancel
-from rlm.errors import ConfigurationError, RLMError, SandboxError
+from rlm.errors import ConfigurationError, ContextError, RLMError, SandboxError
 from rlm.sandbox import limits
 from rlm.sandbox.connection import Connection, WorkerDied
 from rlm.sandbox.context import checked
@@ -92,6 +92,8 @@ class Sandbox:
         self._without = _layers(policy, without) if kind == "process" else frozenset()
         self._cancel = cancel or Cancel()
         self._cells = self._pending = 0
+        self._at_work = True
+        # whether an order is under way, or the session is being started
         self._counting, self._one_at_a_time = threading.Lock(), threading.Lock()
         self._hit: list[str] = []
         # limits that the present cell has hit
@@ -146,7 +148,7 @@ class Sandbox:
                 policy=self.report.policy,
                 cancel=self._cancel,
             )
-            self._sound = self._shown() if self._snapshots else ""
+            self._sound = self._shown(_Clock(limits.CHECK_TIMEOUT, lambda: 0.0)) if self._snapshots else ""
         except WorkerDied as error:
             raise SandboxError(
                 f"The REPL process did not start: {str(error) or 'it ended at once.'}"
@@ -180,6 +182,8 @@ class Sandbox:
     def _ordered(self, order: dict[str, Any], code: str) -> Execution:
         self._check_open()
         assert self._session, "started in __init__"
+        with self._counting:
+            self._at_work = True
         began = time.monotonic()
         self._hit = []
         done: dict[str, Any] = {}
@@ -190,14 +194,20 @@ class Sandbox:
             if self._snapshots:
                 self._session.settle()
                 self._check()
-            if not self._pending:  # the reply to a thread's sub call must find somebody who reads it
-                self._session.freeze()
         except WorkerDied as death:
             if death.limit and death.limit not in self._hit:
                 self._hit.append(death.limit)
             said = f"{str(death) or self._session.how_it_ended()} {self._recover()}"
             done["error"] = "\n".join(str(text) for text in (done.get("error"), said) if text)
+        self._rest()
         return self._execution(done, code, time.monotonic() - began)
+
+    def _rest(self) -> None:
+        """Between orders nothing runs, but what reads the reply to a sub call of a thread."""
+        with self._counting:
+            self._at_work = False
+            if not self._pending and self._session:
+                self._session.freeze()
 
     def _check_open(self) -> None:
         if self._closed:
@@ -210,14 +220,15 @@ class Sandbox:
 
     def _check(self) -> None:
         """Makes the worker show that cells still work; a thread that prints may spoil one attempt."""
+        clock = _Clock(limits.CHECK_TIMEOUT, lambda: 0.0)
         try:
-            if any(self._shown() == self._sound for _ in range(3)):
+            if any(self._shown(clock) == self._sound for _ in range(3)):
                 return
         except WorkerDied as death:
             raise WorkerDied(_BROKEN) from death
         raise WorkerDied(_BROKEN)
 
-    def _shown(self) -> str:
+    def _shown(self, clock: _Clock) -> str:
         """What the worker makes of the check's cells, without the word that is another one each time."""
         word = secrets.token_hex(8)
 
@@ -227,7 +238,6 @@ class Sandbox:
             else:  # of a thread that an earlier cell has left running
                 self._call(connection, _Clock(0.0, lambda: 0.0), number, prompt)
 
-        clock = _Clock(limits.CHECK_TIMEOUT, lambda: 0.0)
         done = self._obeyed({"do": "check", "id": word}, clock, 0.0, echo)
         return json.dumps(done.get("shown")).replace(word, "")
 
@@ -239,7 +249,10 @@ class Sandbox:
             back = "this cell" if cells == 1 else f"the last {cells} cells"
             return f"The session was rolled back to before {back}: older variables are kept."
         self._session.close()
-        self._start()
+        try:
+            self._start()
+        except ContextError as error:  # a file that is not there any more
+            raise SandboxError(f"The REPL cannot be started again: {error}") from error
         if self._closed:  # meanwhile
             self._session.close()
         return "The session was restarted: `context` is there again, all your variables are lost."
@@ -300,10 +313,13 @@ class Sandbox:
         except BaseException as error:  # a user's client may raise anything; only the model can hear it here
             reply["error"] = f"{type(error).__name__}: {error}"
         finally:
-            self._waits(-len(prompt) - limits.CALL_SIZE)
             clock.resume()
             with suppress(WorkerDied):  # nobody waits for it any more
                 connection.send(reply)
+            self._waits(-len(prompt) - limits.CALL_SIZE)
+            with self._counting:
+                if not self._pending and not self._at_work and self._session:
+                    self._session.freeze()
 
     def _waits(self, more: int) -> int:
         """Counts the characters of prompts that wait for the sub model or are with it."""

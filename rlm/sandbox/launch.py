@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import site
 import socket
 import subprocess
 import sys
 import sysconfig
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from rlm.errors import SandboxError
@@ -112,7 +115,13 @@ class Launcher:
         return f" (exit code {self._process.returncode}{': ' + lines[-1][:300] if lines else ''})"
 
     def alive(self) -> bool:
-        return self._process.poll() is None
+        """Whether it runs. One that has ended is not collected yet: its number stays its session's."""
+        if self._process.returncode is not None or sys.platform != "linux":
+            return self._process.poll() is None
+        try:
+            return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:  # this process ignores SIGCHLD
+            return self._process.poll() is None
 
     def disown(self) -> None:
         """Leaves the process to another one that has it too."""
@@ -125,11 +134,22 @@ class Launcher:
         """Ends the launcher and all its sessions."""
         self._control.close()
         self._hush()
-        try:
-            self._process.wait(ADOPTION)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        deadline = time.monotonic() + ADOPTION
+        while self.alive() and time.monotonic() < deadline:
+            time.sleep(0.002)
+        self._process.kill()
+        self._sweep()
+        self._process.wait()
+
+    def _sweep(self) -> None:
+        """Kills what outlives the launcher; workers cannot leave the kernel's session that it has founded."""
+        if self._process.returncode is not None:  # collected by somebody else: the number may be another's
+            return
+        with suppress(OSError):
+            for name in filter(str.isdigit, os.listdir("/proc")):
+                with suppress(OSError):
+                    if int(name) != self._process.pid and os.getsid(int(name)) == self._process.pid:
+                        os.kill(int(name), signal.SIGKILL)
 
     def _hush(self) -> None:
         if self._process.stderr:

@@ -20,6 +20,8 @@ CHECK_TIMEOUT = 2.0
 # seconds for the process to show, after a cell, that it still works
 SEND_TIMEOUT = 10
 # seconds that a process may leave what it is sent unread
+STANDSTILL = 1.0
+# seconds for a process to stop
 ADOPTION = 5.0
 # seconds for a snapshot to take the place of a process that was ended
 MISSED = 3

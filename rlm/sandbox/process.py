@@ -28,14 +28,16 @@ class Process(Session):
     """
 
     def __init__(self) -> None:
-        self._launcher = launch.launcher()
         ours, theirs = socket.socketpair()
         try:
             with theirs:
-                self._number = self._worker = self._launcher.spawn(theirs)
-        except OSError as error:
+                self._launcher, self._number = _spawn(theirs)
+        except BaseException as error:
             ours.close()
-            raise SandboxError(f"The REPL process did not start: {error}.") from error
+            if isinstance(error, OSError):
+                raise SandboxError(f"The REPL process did not start: {error}.") from error
+            raise
+        self._worker = self._number
         self.connection = Connection(ours)
         self._end = weakref.finalize(self, self._launcher.tell, Do.CLOSE, self._number)
         self._end.atexit = False  # the launcher ends with this process
@@ -56,7 +58,8 @@ class Process(Session):
                 self._spares.append(_Snapshot(self._cells, ours))
                 self._launcher.tell(Do.ALLOW, self._number)
         try:
-            self.connection.send(order, theirs.fileno() if theirs else None)
+            descriptor = theirs.fileno() if theirs else None
+            self.connection.send(order, descriptor, patience=limits.CHECK_TIMEOUT)
         finally:
             if theirs:
                 theirs.close()
@@ -81,11 +84,12 @@ class Process(Session):
         self._frozen = False
         until = time.monotonic() + limits.ADOPTION
         while self._spares:
-            snapshot = self._spares.pop()
+            snapshot = self._spares[-1]
             if self._adopt(snapshot, until):
+                self._spares.pop()
                 self._let_go()
                 return self._cells - snapshot.cell + 1
-            snapshot.end.close()
+            self._spares.pop().end.close()
         return 0
 
     def _adopt(self, snapshot: _Snapshot, until: float) -> bool:
@@ -110,13 +114,15 @@ class Process(Session):
     def freeze(self) -> None:
         if sys.platform == "linux" and not self._frozen:
             with suppress(OSError):
-                if os.stat(f"/proc/{self._worker}/task").st_nlink > 3:  # ".", ".." and the main thread
+                # Without snapshots time counts: then only what is seen to have threads is stopped.
+                if self._spares or os.stat(f"/proc/{self._worker}/task").st_nlink > 3:
                     self._launcher.tell(Do.SIGNAL, self._number, signal.SIGSTOP)
                     self._frozen = True
 
     def thaw(self) -> None:
         if self._frozen:
             self._launcher.tell(Do.SIGNAL, self._number, signal.SIGCONT)
+            self._launcher.ask(Do.STATUS, self._number)  # a signal that came later would interrupt the fork
             self._frozen = False
 
     def cpu_seconds(self) -> float:
@@ -143,6 +149,18 @@ class Process(Session):
         self._end()  # once: another process may have the number afterwards
         self.connection.close()
         self._let_go()
+
+
+def _spawn(connection: socket.socket) -> tuple[launch.Launcher, int]:
+    """A launcher and the number of a new session; a launcher that has just ended is not noticed before."""
+    launcher = launch.launcher()
+    try:
+        return launcher, launcher.spawn(connection)
+    except OSError:
+        if launcher.alive():
+            raise
+    launcher = launch.launcher()
+    return launcher, launcher.spawn(connection)
 
 
 class _Snapshot:

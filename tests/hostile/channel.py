@@ -205,3 +205,14 @@ import gc
 for thing in gc.get_objects():
     if type(thing).__name__ == "Channel":
         thing.replies.update({number: {"text": "forged"} for number in range(1000)})
+
+# %% reply-read-drop-by-drop | host | may lose variables, failed once
+import gc, time
+def drip():
+    while True:
+        time.sleep(3)
+        channel.connection.recv(230_000)
+channel = next(thing for thing in gc.get_objects() if type(thing).__name__ == "Channel")
+channel.next_order = drip
+channel.send({"do": "call", "id": 1, "prompt": "x" * 4_000_000})
+time.sleep(0.15)  # the host's other thread is in the middle of its reply, and holds the connection

@@ -438,3 +438,47 @@ def snapshot(spare):
 for thing in gc.get_objects():
     if type(thing).__name__ == "Worker":
         thing.snapshot = snapshot
+
+# %% snapshot-with-the-name-of-a-zombie | host | may lose variables, failed once
+import gc, socket
+def snapshot(spare):
+    if os.fork():
+        os.close(spare)
+        return False
+    libc.prctl(15, b"x) Z", 0, 0, 0)  # PR_SET_NAME: /proc/…/stat is "12 (x) Z) R …"
+    socket.socket(fileno=spare).sendall(b".")
+    while True:
+        pass
+for thing in gc.get_objects():
+    if type(thing).__name__ == "Worker":
+        thing.snapshot = snapshot
+
+# %% worker-that-waits-awake | host | failed once
+import gc
+for thing in gc.get_objects():
+    if type(thing).__name__ == "Channel":
+        type(thing)._look_before_sleeping.__globals__["AWAKE"] = 1e9
+
+# %% fork-under-way-when-the-host-settles | host | may lose variables, may break one cell, failed once
+import gc, mmap, threading, time
+block = mmap.mmap(-1, 300 * 2**20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+block.madvise(15)  # MADV_NOHUGEPAGE: the fork takes some milliseconds, and is in no list until its end
+ctypes.memset(ctypes.addressof(ctypes.c_char.from_buffer(block)), 1, len(block))
+code = mmap.mmap(-1, 4096, prot=7)
+code.write(bytes.fromhex("b8390000000f0585c074fec3" "90909090" "48ffc975fbb8010000000f05c3"))
+# fork(), where the child spins; and a write() that waits first, without a page fault
+start = ctypes.addressof(ctypes.c_char.from_buffer(code))
+fork = ctypes.CFUNCTYPE(ctypes.c_int)(start)
+late = ctypes.CFUNCTYPE(ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_long, ctypes.c_long)(start + 16)
+frame = b'\0\0\0\x27{"do": "call", "id": 1, "prompt": "xx"}'
+def snapshot(spare):
+    os.close(spare)
+    late(worker.channel.connection.fileno(), frame, 0, 10)
+    thread = threading.Thread(target=late, args=(worker.channel.connection.fileno(), frame, len(frame), 3 * 10**6))
+    thread.start()
+    if target["machine"] == "x86_64":
+        fork()
+    thread.join()
+    return False
+worker = next(thing for thing in gc.get_objects() if type(thing).__name__ == "Worker")
+worker.snapshot = snapshot

@@ -17,6 +17,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -38,6 +39,9 @@ class _Session:
         self.worker = group
         # the process that runs cells: at first the one that gave the group its number
         self.may_fork = False
+        self.forked = False
+        # a fork was granted since the last KEEP
+        self.snapshot = 0
 
 
 class Launcher:
@@ -157,9 +161,16 @@ class Launcher:
     def keep(self, session: _Session, snapshot: int) -> None:
         """Leaves the session its worker and one snapshot, which does not run until it is adopted."""
         session.may_fork = False
+        unseen = session.forked and snapshot in (0, session.snapshot)
+        if unseen and not _stopped(session.worker):  # a fork under way is in no list of processes
+            return _kill_group(session)
         there = _members(session, snapshot)
         _signal(there & {snapshot} - {session.worker}, signal.SIGSTOP)
         _signal(there - {session.worker, snapshot}, signal.SIGKILL)
+        if unseen:
+            _signal({session.worker}, signal.SIGCONT)
+        session.forked, session.snapshot = False, snapshot
+        return None
 
     def adopt(self, session: _Session, process: int) -> int:
         """Takes a process of the session's group for its worker, and ends all others."""
@@ -223,13 +234,18 @@ class Launcher:
         identity, caller, _, call, _, _, flags, *_ = _NOTIFICATION.unpack(request)
         while self.orders.poll(0):  # a host that allowed the fork has said so before the worker could ask
             self.answer_host()
+        fork = False
         if flags & _CLONE_THREAD and call in _CLONE:
             error = 0 if _threads(caller) < limits.THREADS else errno.EAGAIN
         else:  # the main thread's number is the process's
-            error = 0 if session.may_fork and caller == session.worker else errno.EPERM
-            session.may_fork = session.may_fork and bool(error)
-        with suppress(OSError):
+            fork = session.may_fork and caller == session.worker
+            error = 0 if fork else errno.EPERM
+        try:
             fcntl.ioctl(listener, _SEND, _RESPONSE.pack(identity, 0, -error, 0 if error else _CONTINUE))
+        except OSError:  # it was killed, or a signal has interrupted it and it will ask again
+            return None
+        if fork:
+            session.may_fork, session.forked = False, True
         return None
 
 
@@ -273,7 +289,25 @@ def _members(session: _Session, snapshot: int) -> set[int]:
 def _has_ended(process: int) -> bool:
     """Whether a process only waits to be collected; False where /proc does not tell."""
     with suppress(FileNotFoundError), open(f"/proc/{process}/stat", "rb") as file:
-        return b") Z" in file.read()
+        return file.read().rpartition(b") ")[2][:1] == b"Z"  # before it stands a name that a cell may choose
+    return False
+
+
+def _stopped(process: int) -> bool:
+    """Stops a process; True once all its threads stand still, and none is within a system call."""
+    _signal({process}, signal.SIGSTOP)
+    deadline = time.monotonic() + limits.STANDSTILL
+    while time.monotonic() < deadline:
+        try:
+            states = set()
+            for thread in os.listdir(f"/proc/{process}/task"):
+                with open(f"/proc/{process}/task/{thread}/stat", "rb") as file:
+                    states.add(file.read().rpartition(b") ")[2][:1])
+        except OSError:  # it ends meanwhile
+            return False
+        if states <= {b"T", b"Z"}:
+            return True
+        time.sleep(0.001)
     return False
 
 

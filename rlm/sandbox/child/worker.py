@@ -89,6 +89,7 @@ class Worker(Server):
         sys.stdout = sys.stderr = self.repl.output
         signal.signal(signal.SIGINT, self.repl.stop)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        signal.signal(signal.SIGCONT, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         signal.set_wakeup_fd(-1)
         for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
