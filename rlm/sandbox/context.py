@@ -119,7 +119,7 @@ def as_file(context: Any) -> tuple[str, IO[bytes]]:
             raise ContextError(f"Cannot use {context}: {error.strerror}.") from error
     data = context if isinstance(context, bytes) else _marshalled(context)
     in_memory = getattr(os, "memfd_create", None)
-    file = open(in_memory("context"), "w+b") if in_memory else tempfile.TemporaryFile()
+    file: IO[bytes] = open(in_memory("context"), "w+b") if in_memory else tempfile.TemporaryFile()  # noqa: SIM115
     file.write(data)
     file.seek(0)
     return "text" if isinstance(context, bytes) else "marshal", file

@@ -96,8 +96,8 @@ class Sandbox:
         self._hit: list[str] = []
         # limits that the present cell has hit
         self._pool = _pool(concurrency)
-        self._underway: int | None = None
-        # number of an order that was given and whose end has not been seen
+        self._underway: int | str | None = None
+        # id of an order that was given and whose end has not been seen
         self._session: Session | None = None
         self._closed = False
         try:
@@ -148,6 +148,7 @@ class Sandbox:
         with self._one_at_a_time:
             self._check_open()
             assert self._session, "started in __init__"
+            self._cancel = Cancel()  # that of an earlier run stays thrown
             done = self._handed_over(context) if sys.platform != "win32" else {}
             if done.get("error"):
                 raise ContextError(f"Cannot use {named(context)}: {str(done['error'])[:500]}.")
@@ -258,17 +259,17 @@ class Sandbox:
         began = time.monotonic()
         self._hit = []
         done: dict[str, Any] = {}
-        self._underway = number = secrets.randbits(53)  # a thread of an earlier cell cannot guess it
         try:
             clock = _Clock(self.cell_timeout, self._session.cpu_seconds)
+            number = secrets.randbits(53)  # a thread that an earlier cell has left behind cannot guess it
             done = self._obeyed(order | {"id": number}, clock, self._stop_grace, self._call)
             self._tidy_up(self._session)
         except WorkerDied as death:
             if death.limit and death.limit not in self._hit:
                 self._hit.append(death.limit)
             said = f"{str(death) or self._session.how_it_ended()} {self._recover()}"
+            self._underway = None
             done["error"] = "\n".join(str(text) for text in (done.get("error"), said) if text)
-        self._underway = None
         return self._execution(done, code, time.monotonic() - began)
 
     def _tidy_up(self, session: Session) -> None:
@@ -291,6 +292,9 @@ class Sandbox:
                 return self._serve(self._session, number, clock, 0.0, self._call)
             except WorkerDied:
                 return {}
+            except BaseException:  # Ctrl-C: nobody knows which context it has; the next cell starts it anew
+                self._session.close()
+                raise
 
     def _check_open(self) -> None:
         if self._closed:
@@ -298,8 +302,11 @@ class Sandbox:
 
     def _obeyed(self, order: dict[str, Any], clock: _Clock, grace: float, call: _Call) -> dict[str, Any]:
         assert self._session
+        self._underway = order["id"]
         self._session.order(order, snapshot=self._snapshots and order["do"] not in ("check", "variables"))
-        return self._serve(self._session, order["id"], clock, grace, call)
+        done = self._serve(self._session, order["id"], clock, grace, call)
+        self._underway = None
+        return done
 
     def _check(self) -> None:
         """Makes the worker show that cells still work; a thread that prints may spoil one attempt."""

@@ -171,7 +171,9 @@ class Repl:
         if isinstance(name, str) and name in self.names:
             name = self.names[name]
         elif isinstance(name, str) and name.isidentifier():
-            raise NameError(f"FINAL_VAR: there is no variable {name!r}. Your variables: {', '.join(self.variables())}")
+            raise NameError(
+                f"FINAL_VAR: there is no variable {name!r}. Your variables: {', '.join(self.variables())}"
+            )
         self.FINAL(name)
 
     def _ask(self, prompts: list[str]) -> list[dict[str, Any]]:
@@ -231,7 +233,11 @@ class Repl:
             names = set()
         if names & own:
             return self.execute("<final>", f"FINAL({text})")
-        error = f"there is no variable {text!r}. Your variables: {', '.join(self.variables())}" if variable else None
+        error = (
+            f"there is no variable {text!r}. Your variables: {', '.join(self.variables())}"
+            if variable
+            else None
+        )
         return {"error": error}
 
     def _read_answer(self) -> None:
