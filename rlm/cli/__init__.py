@@ -10,19 +10,32 @@ from contextlib import contextmanager
 from types import FrameType
 
 from rlm.cancel import Cancel
-from rlm.errors import ConfigurationError, RLMError
+from rlm.errors import ConfigurationError, ModelNotFound, RLMError, Unreachable
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 # exit codes
-COMMANDS = "demo: find a number hidden in 10,000 lines; doctor: check the set-up"
+COMMANDS = (
+    "chat: a conversation; ask: one question; demo: find a number hidden in 10,000 lines; "
+    "doctor: check the set-up"
+)
+
+OTHER_MODELS = (
+    "Other ways: --model groq: or another cloud with its key in the environment, or "
+    "--model local:qwen2.5-coder-1.5b, which needs no server."
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The console command: `rlm demo …`, `rlm doctor …`."""
+    """The console command: `rlm chat …`, `rlm ask …`, `rlm demo …`, `rlm doctor …`."""
     from rlm import __version__
-    from rlm.cli import demo, doctor
+    from rlm.cli import ask, chat, demo, doctor
 
-    commands: dict[str, Callable[[Sequence[str]], int]] = {"demo": demo.main, "doctor": doctor.main}
+    commands: dict[str, Callable[[Sequence[str]], int]] = {
+        "chat": chat.main,
+        "ask": ask.main,
+        "demo": demo.main,
+        "doctor": doctor.main,
+    }
     parser = argparse.ArgumentParser(prog="rlm", description=sys.modules["rlm"].__doc__)
     parser.add_argument("--version", action="version", version=f"rlm-ollama {__version__}")
     parser.add_argument("command", choices=commands, help=COMMANDS)
@@ -40,6 +53,8 @@ def guarded(body: Callable[[Cancel], int]) -> int:
         if cancel.reason:
             return INTERRUPTED
         print(f"Error: {error}", file=sys.stderr)
+        if isinstance(error, (ModelNotFound, Unreachable)):
+            print(OTHER_MODELS, file=sys.stderr)
         return WRONG_USAGE if isinstance(error, ConfigurationError) else FAILED
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -16,10 +15,8 @@ from rlm.cancel import Cancel
 from rlm.cli import DONE, FAILED, INTERRUPTED, guarded
 from rlm.cli.display import prepare
 from rlm.clients.fit import NUM_CTX
-from rlm.clients.llama_cpp import DEFAULT_MODEL as EMBEDDED
 from rlm.clients.resolve import resolve
 from rlm.engine import RLM
-from rlm.errors import AuthenticationError, ClientError, ConfigurationError, ContextError, RLMError
 
 MODEL = "llama3.1:8b"
 
@@ -68,17 +65,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def answer(args: argparse.Namespace, question: str, cancel: Cancel) -> int:
     """Prints the answer, or the result as JSON; what else there is to say goes to standard error."""
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
-    try:
-        found = documents.load(args.context)
-        for note in found.notes:
-            errors.print(note, markup=False)
-        with build(args, errors, cancel).session(found.context, about=found.about) as session:
-            result = session.completion(question, cancel=cancel)
-    except RLMError as error:
-        if advice := way_out(error):
-            print(f"Error: {error}\n{advice}", file=sys.stderr)
-            return INTERRUPTED if cancel.reason else FAILED
-        raise
+    found = documents.load(args.context)
+    for note in found.notes:
+        errors.print(note, markup=False)
+    with build(args, errors, cancel).session(found.context, about=found.about) as session:
+        result = session.completion(question, cancel=cancel)
     if getattr(args, "json", False):
         print(json.dumps(asdict(result), ensure_ascii=False, default=str))
     elif result.answer:
@@ -111,17 +102,4 @@ def build(
         think=args.think,
         temperature=args.temperature,
         on_event=on_event,
-    )
-
-
-def way_out(error: RLMError) -> str:
-    """How to get a model in another way, where there was none; "" for other errors."""
-    no_model = isinstance(error, (ClientError, ConfigurationError)) and not isinstance(error, ContextError)
-    if not no_model or "must be" in str(error):
-        return ""
-    if isinstance(error, AuthenticationError):
-        return ""
-    return (
-        "Other models: --model groq: or another cloud with its key in the environment, or --model "
-        f"local:{EMBEDDED}, which needs no server."
     )

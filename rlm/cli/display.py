@@ -9,10 +9,11 @@ from types import TracebackType
 from typing import Any
 
 from rich.columns import Columns
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
+from rich.segment import Segment
 from rich.spinner import Spinner
 from rich.syntax import Syntax
 from rich.text import Text
@@ -72,7 +73,7 @@ class Display:
     def __call__(self, event: events.Event) -> None:
         match event:
             case events.RunStarted():
-                self._began = time.monotonic()
+                self._began, self._usage = time.monotonic(), Usage()
                 sub = "" if event.sub == event.root else f", sub calls: {event.sub}"
                 if not self.collapse:
                     self._line(f"{event.root}{sub} · {size_of(event.context)}", "dim")
@@ -146,7 +147,7 @@ class Display:
             parts.append(f"sub calls {self._sub_calls_done} of {self._sub_calls}")
         self._spinner.update(text=Text(" · ".join(parts), "dim"))
         reply = Text("\n".join(self._reply.splitlines()[-STREAM_LINES:]))
-        return Group(*self._turn_so_far, reply, *self._bar(), self._spinner)
+        return _Tail(Group(*self._turn_so_far, reply, *self._bar(), self._spinner))
 
     def _bar(self) -> list[RenderableType]:
         """How far a batch of sub calls is, as far as it has been begun."""
@@ -159,6 +160,19 @@ class Display:
 
     def _print(self, what: RenderableType) -> None:
         self.console.print(what, highlight=False)
+
+
+class _Tail:
+    """The last lines of something, as many as the terminal has."""
+
+    def __init__(self, what: RenderableType) -> None:
+        self.what = what
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = console.render_lines(self.what, options.update(height=None), pad=False)
+        for line in lines[-max(console.height - 2, 1) :]:
+            yield from line
+            yield Segment.line()
 
 
 def code(text: str) -> RenderableType:

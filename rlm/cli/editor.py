@@ -1,4 +1,4 @@
-"""The line that the user writes: editing, history, completion, pasting. Knows no models, only names to complete."""
+"""The line that the user writes: editing, history, completion, pasting. Knows no commands and no models."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def editor_text() -> str:
 
 
 def _keys() -> KeyBindings:
-    """Enter sends, Alt-Enter begins a line; Ctrl-C empties the line, and at an empty one it is for the caller."""
+    """Enter sends, Alt-Enter begins a line, Ctrl-C empties what there is; else it is for the caller."""
     keys = KeyBindings()
 
     @keys.add("enter")
