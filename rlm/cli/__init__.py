@@ -19,11 +19,6 @@ COMMANDS = (
     "doctor: check the set-up"
 )
 
-OTHER_MODELS = (
-    "Other ways: --model groq: or another cloud with its key in the environment, or "
-    "--model local:qwen2.5-coder-1.5b, which needs no server."
-)
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The console command: `rlm chat …`, `rlm ask …`, `rlm demo …`, `rlm doctor …`."""
@@ -44,8 +39,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return commands[args.command](args.arguments)
 
 
-def guarded(body: Callable[[Cancel], int]) -> int:
-    """Runs a script's body: an error becomes one line, Ctrl-C throws the switch, and each its exit code."""
+def guarded(body: Callable[[Cancel], int], *, without_model: str = "") -> int:
+    """Runs a script's body: an error becomes one line, Ctrl-C throws the switch, and each its exit code.
+
+    without_model: a second line, where the error is that there is no model.
+    """
     try:
         with interruptible() as cancel:
             return body(cancel)
@@ -53,8 +51,8 @@ def guarded(body: Callable[[Cancel], int]) -> int:
         if cancel.reason:
             return INTERRUPTED
         print(f"Error: {error}", file=sys.stderr)
-        if isinstance(error, (ModelNotFound, Unreachable)):
-            print(OTHER_MODELS, file=sys.stderr)
+        if without_model and isinstance(error, (ModelNotFound, Unreachable)):
+            print(without_model, file=sys.stderr)
         return WRONG_USAGE if isinstance(error, ConfigurationError) else FAILED
     except KeyboardInterrupt:
         return INTERRUPTED

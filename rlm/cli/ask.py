@@ -15,10 +15,15 @@ from rlm.cancel import Cancel
 from rlm.cli import DONE, FAILED, INTERRUPTED, guarded
 from rlm.cli.display import prepare
 from rlm.clients.fit import NUM_CTX
+from rlm.clients.llama_cpp import DEFAULT_MODEL as EMBEDDED
 from rlm.clients.resolve import resolve
 from rlm.engine import RLM
 
 MODEL = "llama3.1:8b"
+OTHER_MODELS = (
+    "Other ways: --model groq: or another cloud with its key in the environment, or "
+    f"--model local:{EMBEDDED}, which needs no server."
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_options(parser)
     args = parser.parse_args(argv)
     args.context = [*args.context, *args.files]
-    return guarded(lambda cancel: answer(args, args.question, cancel))
+    return guarded(lambda cancel: answer(args, args.question, cancel), without_model=OTHER_MODELS)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -24,7 +24,7 @@ from rich.text import Text
 from rlm import __version__, documents
 from rlm.cancel import Cancel
 from rlm.cli import DONE, guarded, interruptible
-from rlm.cli.ask import add_options, answer, build
+from rlm.cli.ask import OTHER_MODELS, add_options, answer, build
 from rlm.cli.display import Display, code, outcome, printable, shortened, size_of, summary
 from rlm.clients.ollama import Ollama
 from rlm.documents import Documents
@@ -59,15 +59,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--verbose", action="store_true", help="keep the code and whole outputs on the screen"
     )
     args = parser.parse_args(argv)
-    if not sys.stdin.isatty():
-        return guarded(lambda cancel: answer(args, sys.stdin.read(), cancel))
     console = Console(
         no_color=True if args.plain else None,
         force_terminal=False if args.plain else None,
         highlight=False,
         soft_wrap=False,
     )
-    return guarded(lambda cancel: Chat(args, console).run(cancel))
+
+    def body(cancel: Cancel) -> int:
+        if sys.stdin.isatty():
+            return Chat(args, console).run(cancel)
+        return answer(args, sys.stdin.read(), cancel)
+
+    return guarded(body, without_model=OTHER_MODELS)
 
 
 class Chat:
