@@ -119,7 +119,8 @@ def describe(context: dict[str, Any]) -> str:
 
 def observation(executions: Sequence[Execution], limit: int) -> str:
     """What the root is shown after its cells ran; `limit`: characters for each cell."""
-    return "\n\n".join([*(_observe(execution, limit) for execution in executions), NEXT])
+    following = CORRECT if executions[-1].error else NEXT
+    return "\n\n".join([*(_observe(execution, limit) for execution in executions), following])
 
 
 def _observe(execution: Execution, limit: int) -> str:
@@ -130,6 +131,7 @@ def _observe(execution: Execution, limit: int) -> str:
     return "\n".join(parts) or "Output: nothing. Use print(...) to see a value."
 
 
+CORRECT = "Correct this: write the next ```repl block."
 NEXT = "If this answers the question, reply with FINAL(your answer). Otherwise write the next ```repl block."
 SAME_AGAIN = (
     "You wrote the same code once more; its output is the same. "

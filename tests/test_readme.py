@@ -20,6 +20,7 @@ from fakes import cell
 from servers import FakeOllama, FakeOpenAI, FakeServer, Handler, Reply
 
 from rlm import RLM, RLMError, RLMResult, errors, events
+from rlm.cli.bench_plan import flags
 from rlm.clients.resolve import PROVIDERS
 from rlm.clients.weights import KNOWN
 from rlm.parsing import RUNNABLE
@@ -164,7 +165,7 @@ def test_every_name_in_the_folder_listing_exists():
         assert (ROOT / ("rlm" if indent else "") / name).exists(), name
 
 
-@pytest.mark.parametrize("extra", ["local", "plot", "dev"])
+@pytest.mark.parametrize("extra", ["local", "plot", "bench", "dev"])
 def test_the_extras_exist(extra):
     assert f"[{extra}]" in README
     assert re.search(rf"^{extra} = \[", (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE)
@@ -209,6 +210,12 @@ def test_the_signature_of_completion():
 def test_the_providers():
     rows = [[column.strip("`") for column in row] for row in table("prefix")]
     assert rows == [[f"{p.prefix}:", p.label, p.default_model, p.variable or ""] for p in PROVIDERS.values()]
+
+
+def test_the_flags_of_the_benchmark():
+    actions = flags(None)._actions
+    named = re.findall(r"--[a-z-]+", " ".join(f"{flag} {text}" for flag, text in table("flag")))
+    assert set(named) == {option for action in actions for option in action.option_strings} - {"-h", "--help"}
 
 
 def test_the_fields_of_a_result():

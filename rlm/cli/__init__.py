@@ -16,18 +16,19 @@ DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 # exit codes
 COMMANDS = (
     "chat: a conversation; ask: one question; demo: find a number hidden in 10,000 lines; "
-    "doctor: check the set-up"
+    "bench: compare models; doctor: check the set-up"
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The console command: `rlm chat …`, `rlm ask …`, `rlm demo …`, `rlm doctor …`."""
+    """The console command: `rlm chat …`, `rlm ask …`, and so on."""
     from rlm import __version__
-    from rlm.cli import ask, chat, demo, doctor
+    from rlm.cli import ask, bench, chat, demo, doctor
 
     commands: dict[str, Callable[[Sequence[str]], int]] = {
         "chat": chat.main,
         "ask": ask.main,
+        "bench": bench.main,
         "demo": demo.main,
         "doctor": doctor.main,
     }
