@@ -250,6 +250,7 @@ def test_a_context_is_loaded_and_replaced_in_mid_session(server, chat, tmp_path)
     assert "[5, 'second!']" in terminal.enter("And now?")
     assert "`context` is new" in last_question(server)
     assert "7 characters · b.txt" in terminal.enter("/context")
+    assert "dict, 2 items · b.txt, a.txt" in terminal.enter("/context add a.txt")
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,8 @@ class Chat:
         self.args = args
         self.console = console
         self.display = Display(console, verbose=args.verbose, collapse=not args.verbose)
+        self.sources: list[str] = args.context
+        # files, folders and globs that the context is made of
         self.documents = Documents()
         self.results: list[tuple[str, RLMResult]] = []
         # questions and how they ended; an error without a result is not there
@@ -104,7 +106,7 @@ class Chat:
     def run(self, cancel: Cancel) -> int:
         """Reads and answers until the user leaves."""
         logging.getLogger("rlm").addHandler(_LogLines(self))
-        self.documents = documents.load(self.args.context)
+        self.documents = documents.load(self.sources)
         rlm = build(self.args, self.console, cancel, self.observer())
         with rlm.session(self.documents.context, about=self.documents.about) as self.session:
             self.greet()
@@ -182,13 +184,16 @@ class Chat:
     # Commands
 
     def set_context(self, rest: str) -> None:
-        """Replaces the context by what is named; alone, shows what is loaded."""
+        """Replaces the context by what is named, or adds it; alone, shows what is loaded."""
         if not rest:
             return self.tell_context()
-        found = documents.load([] if rest == "clear" else paths(rest))
+        sources = [] if rest == "clear" else paths(rest)
+        if sources[:1] == ["add"]:
+            sources = self.sources + sources[1:]
+        found = documents.load(sources)
         with self.console.status("Loading"):
             kept = self.session.load(found.context, about=found.about)
-        self.documents = found
+        self.documents, self.sources = found, sources
         self.tell_context()
         self.tell_notes()
         if not kept:
@@ -280,7 +285,7 @@ class Chat:
     def help(self, _rest: str) -> None:
         for name, command in self.commands.items():
             self.say(f"{f'{name} {command.takes}':<28}{command.help}")
-        self.say("/context alone shows what is loaded, /context clear takes it away.")
+        self.say("/context alone shows what is loaded; /context add FILE, /context clear.")
         self.say("Ctrl-C stops a question, Ctrl-R searches what was entered, Alt-Enter begins a new line.")
 
     def quit(self, _rest: str) -> None:
