@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from rlm.parsing import parse
 from rlm.sandbox import Kind, Policy, Sandbox
 from rlm.sandbox.host import validate
 from rlm.sandbox.limits import CELL_TIMEOUT, LEAST_MEMORY, MEMORY, SUB_CALLS
+from rlm.session import Session
 from rlm.types import (
     Action,
     Answer,
@@ -142,9 +143,23 @@ class RLM:
             ClientError: the root model did not answer; `.result` has what was reached until then.
             SandboxError: the REPL process does not start.
         """
+        with closing(Session(self, context)) as session:
+            return self.answer(prompt, session, cancel)
+
+    def session(self, context: Any = None, *, about: str = "") -> Session:
+        """A conversation: `with rlm.session(context) as session: session.completion(…)`.
+
+        Args:
+            context: as for `completion`.
+            about: what the model is told of it beside its type and size, say where it comes from.
+        """
+        return Session(self, context, about=about)
+
+    def answer(self, prompt: str, session: Session, cancel: Cancel | None = None) -> RLMResult:
+        """Answers the prompt in a session's REPL; `Session.completion` also keeps it for the next one."""
         if not isinstance(prompt, str) or not prompt.strip():
             raise ConfigurationError("The prompt is empty: give a question as a str.")
-        return _Run(self, prompt).run(context, cancel or Cancel())
+        return _Run(self, prompt, session).run(cancel or Cancel())
 
     async def acompletion(
         self, prompt: str, context: Any = None, *, cancel: Cancel | None = None
@@ -174,9 +189,10 @@ class _Turn:
 class _Run:
     """One run of the loop, with all that changes in it."""
 
-    def __init__(self, rlm: RLM, prompt: str) -> None:
+    def __init__(self, rlm: RLM, prompt: str, session: Session) -> None:
         self.rlm = rlm
         self.prompt = prompt
+        self.session = session
         self.cancel = Cancel()
         self.began = time.monotonic()
         self.trajectory: list[Iteration] = []
@@ -196,7 +212,7 @@ class _Run:
         self._unseen = ""
         # an answer that did not count, because its output had not been seen
 
-    def run(self, context: Any, cancel: Cancel) -> RLMResult:
+    def run(self, cancel: Cancel) -> RLMResult:
         """Runs the loop, and gives a result however it ends."""
         timer = threading.Timer(self.rlm.timeout or 0, self.cancel.set, ["timeout"])
         timer.daemon = True
@@ -207,7 +223,7 @@ class _Run:
         failure: RLMError | None = None
         try:
             with cancel.throwing(self.cancel):
-                answer, reason = self.answer(context)
+                answer, reason = self.answer()
         except Cancelled as stop:
             reason = stop.reason
             if reason == "timeout" and self.rlm.timeout:
@@ -225,44 +241,30 @@ class _Run:
             raise failure
         return result
 
-    def answer(self, context: Any) -> tuple[Answer, StopReason]:
+    def answer(self) -> tuple[Answer, StopReason]:
         """The RLM loop of the paper: ask, parse, execute, observe."""
         self.calls.ask_windows()
-        with self.repl(context) as repl:
-            root, sub = _name(self.rlm.root), _name(self.rlm.sub)
-            self.emit(events.RunStarted(self.prompt, repl.context, root, sub, self.rlm.max_iterations))
-            if not repl.report.complete:
-                self.notice(str(repl.report))
-            history = History(
-                prompts.system(self.calls.capacity), prompts.question(self.prompt, repl.context)
-            )
-            while len(self.trajectory) < self.rlm.max_iterations and self.calls.loops < MAX_LOOPS:
-                with self.turn() as turn:
-                    turn.reply = self.calls.ask_root(history)
-                    action = parse(turn.reply.text, cut=turn.reply.finish_reason == "length")
-                    self.execute(repl, action, turn)
-                    answer, complaint = self.final(repl, action, turn)
-                    if answer:
-                        return answer, "final"
-                    turn.observation = self.observe(turn, complaint)
-                if self.repeats(turn):
-                    history.amend(prompts.SAME_AGAIN)  # a copy in the history would only invite another one
-                else:
-                    history.add(turn.reply.text or "(empty)", turn.observation)
-            return self.last_call(repl, history), "max_iterations"
-
-    def repl(self, context: Any) -> Sandbox:
-        return Sandbox(
-            context,
-            query=self.calls.ask_sub,
-            concurrency=getattr(self.rlm.sub, "concurrency", 4),
-            cell_timeout=self.rlm.cell_timeout,
-            memory=self.rlm.memory,
-            max_sub_calls=self.rlm.max_sub_calls,
-            kind=self.rlm.sandbox,
-            policy=self.rlm.policy,
-            cancel=self.cancel,
-        )
+        repl = self.session.repl(self.calls.ask_sub, cancel=self.cancel)
+        root, sub = _name(self.rlm.root), _name(self.rlm.sub)
+        self.emit(events.RunStarted(self.prompt, repl.context, root, sub, self.rlm.max_iterations))
+        if not repl.report.complete:
+            self.notice(str(repl.report))
+        question = self.session.question(self.prompt, repl, self.calls.root_window)
+        history = History(prompts.system(self.calls.capacity), question)
+        while len(self.trajectory) < self.rlm.max_iterations and self.calls.loops < MAX_LOOPS:
+            with self.turn() as turn:
+                turn.reply = self.calls.ask_root(history)
+                action = parse(turn.reply.text, cut=turn.reply.finish_reason == "length")
+                self.execute(repl, action, turn)
+                answer, complaint = self.final(repl, action, turn)
+                if answer:
+                    return answer, "final"
+                turn.observation = self.observe(turn, complaint)
+            if self.repeats(turn):
+                history.amend(prompts.SAME_AGAIN)  # a copy in the history would only invite another one
+            else:
+                history.add(turn.reply.text or "(empty)", turn.observation)
+        return self.last_call(repl, history), "max_iterations"
 
     @contextmanager
     def turn(self) -> Iterator[_Turn]:
@@ -328,7 +330,9 @@ class _Run:
         self._prose += 1
         self.calls.loops += self._prose > 1
         text = reply.text.strip()
-        seen = any(e.stdout or e.value for turn in self.trajectory for e in turn.executions)
+        seen = bool(self.session.exchanges or self.session.context.get("type") == "NoneType") or any(
+            e.stdout or e.value for turn in self.trajectory for e in turn.executions
+        )
         if reply.finish_reason == "length":
             return None, prompts.cut_off(reply.usage.completion_tokens)
         if self._prose > 1 and seen and text:

@@ -48,10 +48,48 @@ def system(capacity: int) -> str:
     return _SYSTEM.replace("CAPACITY", f"{capacity:,}")
 
 
-def question(prompt: str, context: dict[str, Any]) -> str:
-    """The first message: what the context is, then the question."""
+def question(
+    prompt: str,
+    context: dict[str, Any],
+    about: str = "",
+    *,
+    earlier: str = "",
+    variables: Sequence[str] = (),
+    news: Sequence[str] = (),
+) -> str:
+    """The first message: what was said before, what the context is, then the question.
+
+    about: of the context, by those who gave it; variables: of the model's earlier code; news: since then.
+    """
     hint = ": search for words of the question" if context.get("type") == "str" else ""
-    return f"{describe(context)}\n\nQuestion: {prompt}\n\nWrite your first ```repl block{hint}."
+    first = f"Write your first ```repl block{hint}."
+    kept = f"Your variables are still there: {clip(', '.join(variables), 500)}." if variables else ""
+    parts = [earlier, *news, kept, f"{describe(context)}\n{about}".strip(), f"Question: {prompt}"]
+    return "\n\n".join(filter(None, [*parts, FOLLOW_UP + first if earlier else first]))
+
+
+def conversation(exchanges: Sequence[tuple[str, str]], room: int) -> str:
+    """Earlier questions and answers in so many characters: long ones in part, the oldest left out."""
+    told: list[str] = []
+    for asked, answered in reversed(exchanges):
+        most = max(room // 4, 100)
+        text = f"The user asked: {clip(asked, most)}\nYou answered: {clip(answered, most)}"
+        if told and len(text) > room:
+            break
+        room -= len(text)
+        told.insert(0, text)
+    left_out = len(exchanges) - len(told)
+    gap = [f"[{left_out:,} earlier question{'s' * (left_out != 1)} left out]"] if left_out else []
+    return "\n\n".join(["This conversation so far:", *gap, *told]) if told else ""
+
+
+def unanswered(reason: str) -> str:
+    return f"[nothing: this question was stopped ({reason})]"
+
+
+FOLLOW_UP = "If the conversation above has the answer, reply with FINAL(your answer). Otherwise: "
+CONTEXT_REPLACED = "`context` is new: the user has replaced it since the last answer."
+LOST = "The REPL was restarted: your earlier variables are lost."
 
 
 def describe(context: dict[str, Any]) -> str:

@@ -38,6 +38,8 @@ REPLIES = {
     "How many complain?": ["FINAL(2)"],
     "What is praised?": ["FINAL(rug)"],
     "Who wrote this?": [cell("context.splitlines()[-1]"), "FINAL(Tom)"],
+    "How many lamps?": [cell("n = len(search('lamp'))"), "FINAL(n)"],
+    "And desks?": ["FINAL(1)"],
     "How many rugs?": [cell("len(search('rug'))"), "FINAL(2)"],
 }
 # of the model, turn by turn, to each question that the README asks one
@@ -51,7 +53,7 @@ class Answering(FakeServer):
 
     def stream(self, handler: Handler, reply: Reply, body: dict[str, Any]) -> None:
         asked = [message["content"] for message in body["messages"] if message["role"] != "system"]
-        turns = next(replies for question, replies in REPLIES.items() if question in asked[0])
+        turns = next(replies for question, replies in REPLIES.items() if f"Question: {question}" in asked[0])
         super().stream(handler, Reply(turns[len(asked) // 2]), body)
 
 
@@ -165,7 +167,7 @@ def test_every_name_in_the_folder_listing_exists():
         assert (ROOT / ("rlm" if indent else "") / name).exists(), name
 
 
-@pytest.mark.parametrize("extra", ["local", "plot", "bench", "dev"])
+@pytest.mark.parametrize("extra", ["local", "docs", "plot", "bench", "dev"])
 def test_the_extras_exist(extra):
     assert f"[{extra}]" in README
     assert re.search(rf"^{extra} = \[", (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE)

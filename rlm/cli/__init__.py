@@ -10,19 +10,24 @@ from contextlib import contextmanager
 from types import FrameType
 
 from rlm.cancel import Cancel
-from rlm.errors import ConfigurationError, RLMError
+from rlm.errors import ConfigurationError, ModelNotFound, RLMError, Unreachable
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 # exit codes
-COMMANDS = "bench: compare models; demo: find a number hidden in 10,000 lines; doctor: check the set-up"
+COMMANDS = (
+    "chat: a conversation; ask: one question; demo: find a number hidden in 10,000 lines; "
+    "bench: compare models; doctor: check the set-up"
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The console command: `rlm demo …`, `rlm bench …`, `rlm doctor …`."""
+    """The console command: `rlm chat …`, `rlm ask …`, and so on."""
     from rlm import __version__
-    from rlm.cli import bench, demo, doctor
+    from rlm.cli import ask, bench, chat, demo, doctor
 
     commands: dict[str, Callable[[Sequence[str]], int]] = {
+        "chat": chat.main,
+        "ask": ask.main,
         "bench": bench.main,
         "demo": demo.main,
         "doctor": doctor.main,
@@ -35,8 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return commands[args.command](args.arguments)
 
 
-def guarded(body: Callable[[Cancel], int]) -> int:
-    """Runs a script's body: an error becomes one line, Ctrl-C throws the switch, and each its exit code."""
+def guarded(body: Callable[[Cancel], int], *, without_model: str = "") -> int:
+    """Runs a script's body: an error becomes one line, Ctrl-C throws the switch, and each its exit code.
+
+    without_model: a second line, where the error is that there is no model.
+    """
     try:
         with interruptible() as cancel:
             return body(cancel)
@@ -44,6 +52,8 @@ def guarded(body: Callable[[Cancel], int]) -> int:
         if cancel.reason:
             return INTERRUPTED
         print(f"Error: {error}", file=sys.stderr)
+        if without_model and isinstance(error, (ModelNotFound, Unreachable)):
+            print(without_model, file=sys.stderr)
         return WRONG_USAGE if isinstance(error, ConfigurationError) else FAILED
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
 from rich.columns import Columns
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
+from rich.segment import Segment
 from rich.spinner import Spinner
 from rich.syntax import Syntax
 from rich.text import Text
 
 from rlm import events
 from rlm.cancel import Cancel
-from rlm.types import Execution, RLMResult, Usage
+from rlm.types import Execution, Iteration, RLMResult, Usage
 
 OUTPUT_LINES = 12
 # of a cell's output that are shown unless all are asked for
@@ -31,11 +33,18 @@ REFRESHES = 4
 
 
 class Display:
-    """Shows what the model does while it works; a context manager, and callable with each event."""
+    """Shows what the model does while it works; a context manager, and callable with each event.
 
-    def __init__(self, console: Console, *, verbose: bool = False) -> None:
+    collapse: a turn that is over leaves one line; else its code and outputs stay.
+    verbose: whole outputs.
+    """
+
+    def __init__(self, console: Console, *, verbose: bool = False, collapse: bool = False) -> None:
         self.console = console
         self.verbose = verbose
+        self.collapse = collapse
+        self._turn_so_far: list[RenderableType] = []
+        # what a collapsing display shows of the present turn
         self._live: Live | None = None
         self._spinner = Spinner("dots")
         self._began = time.monotonic()
@@ -64,9 +73,10 @@ class Display:
     def __call__(self, event: events.Event) -> None:
         match event:
             case events.RunStarted():
-                self._began = time.monotonic()
+                self._began, self._usage = time.monotonic(), Usage()
                 sub = "" if event.sub == event.root else f", sub calls: {event.sub}"
-                self._line(f"{event.root}{sub} · {size_of(event.context)}", "dim")
+                if not self.collapse:
+                    self._line(f"{event.root}{sub} · {size_of(event.context)}", "dim")
             case events.TurnStarted():
                 self._status, self._reply, self._silent_since = f"turn {event.turn}", "", time.monotonic()
                 self._sub_calls = self._sub_calls_done = 0
@@ -77,9 +87,7 @@ class Display:
                 self._reply = ""
             case events.CellStarted():
                 self._reply = ""
-                self._print(
-                    Syntax(printable(event.code), "python", theme="ansi_dark", background_color="default")
-                )
+                self._show(code(event.code))
             case events.CellFinished():
                 self._execution(event.execution)
             case events.SubCallStarted():
@@ -94,36 +102,39 @@ class Display:
                 self._turn(event)
             case events.RunFinished():
                 self._status = self._reply = ""
+                self._turn_so_far = []
 
     def _turn(self, event: events.TurnFinished) -> None:
         turn, root = event.iteration, event.iteration.root_usage
         self._usage += turn.usage
-        if not turn.executions and turn.observation:
+        if not turn.executions and turn.observation and not self.collapse:
             self._print(Text(printable(turn.reply.strip()) or "(empty reply)"))
         calls = sum(len(execution.sub_calls) for execution in turn.executions)
         cached = f" ({root.cached_tokens:,} cached)" if root.cached_tokens else ""
-        self._line(
+        line = (
             f"turn {event.turn} · {turn.seconds:.1f} s · {root.prompt_tokens:,}{cached} tokens in, "
-            f"{root.completion_tokens:,} out" + (f" · {calls} sub call{'s' * (calls != 1)}" if calls else ""),
-            "dim",
+            f"{root.completion_tokens:,} out" + (f" · {calls} sub call{'s' * (calls != 1)}" if calls else "")
         )
+        self._turn_so_far = []
+        if self.collapse:
+            gist = Text(f"{line} · {what_it_did(turn)}", "dim", no_wrap=True, overflow="ellipsis")
+            self.console.print(gist, highlight=False)
+        else:
+            self._line(line, "dim")
 
     def _execution(self, execution: Execution) -> None:
-        output = "\n".join(text for text in (execution.stdout.rstrip(), execution.value) if text)
-        if output:
-            self._print(Padding(Text(self._short(output), "cyan"), (0, 0, 0, 2)))
-        if execution.error:
-            self._print(Padding(Text(self._short(execution.error), "red"), (0, 0, 0, 2)))
+        for shown in outcome(execution, self._short):
+            self._show(shown)
+
+    def _show(self, what: RenderableType) -> None:
+        """Shows a part of a turn: for good, or until the turn is over."""
+        if self.collapse:
+            self._turn_so_far.append(what)
+        else:
+            self._print(what)
 
     def _short(self, text: str) -> str:
-        lines = printable(text).splitlines()
-        if not self.verbose and len(lines) > OUTPUT_LINES:
-            left_out = len(lines) - OUTPUT_LINES
-            lines = [*lines[: OUTPUT_LINES - 3], f"… {left_out:,} lines left out …", *lines[-3:]]
-        width = self.console.width * 3
-        return "\n".join(
-            line if self.verbose or len(line) <= width else line[:width] + " …" for line in lines
-        )
+        return printable(text) if self.verbose else shortened(text, self.console.width * 3)
 
     def _work_in_progress(self) -> RenderableType:
         if not self._status:
@@ -135,13 +146,64 @@ class Display:
         if self._sub_calls:
             parts.append(f"sub calls {self._sub_calls_done} of {self._sub_calls}")
         self._spinner.update(text=Text(" · ".join(parts), "dim"))
-        return Group(Text("\n".join(self._reply.splitlines()[-STREAM_LINES:])), self._spinner)
+        reply = Text("\n".join(self._reply.splitlines()[-STREAM_LINES:]))
+        return _Tail(Group(*self._turn_so_far, reply, *self._bar(), self._spinner))
+
+    def _bar(self) -> list[RenderableType]:
+        """How far a batch of sub calls is, as far as it has been begun."""
+        if self._sub_calls < 2:
+            return []
+        return [ProgressBar(total=self._sub_calls, completed=self._sub_calls_done, width=40)]
 
     def _line(self, text: str, style: str) -> None:
         self._print(Text(printable(text), style))
 
     def _print(self, what: RenderableType) -> None:
         self.console.print(what, highlight=False)
+
+
+class _Tail:
+    """The last lines of something, as many as the terminal has."""
+
+    def __init__(self, what: RenderableType) -> None:
+        self.what = what
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = console.render_lines(self.what, options.update(height=None), pad=False)
+        for line in lines[-max(console.height - 2, 1) :]:
+            yield from line
+            yield Segment.line()
+
+
+def code(text: str) -> RenderableType:
+    """Python as it is shown, on light and dark backgrounds."""
+    return Syntax(printable(text), "python", theme="ansi_dark", background_color="default", word_wrap=True)
+
+
+def outcome(execution: Execution, short: Callable[[str], str]) -> Iterator[RenderableType]:
+    """What a cell printed, its value and its error."""
+    output = "\n".join(text for text in (execution.stdout.rstrip(), execution.value) if text)
+    for text, style in ((output, "cyan"), (execution.error, "red")):
+        if text:
+            yield Padding(Text(short(text), style), (0, 0, 0, 2))
+
+
+def shortened(text: str, width: int) -> str:
+    """The text's first and last lines, and of each so many characters."""
+    lines = printable(text).splitlines()
+    if len(lines) > OUTPUT_LINES:
+        left_out = len(lines) - OUTPUT_LINES
+        lines = [*lines[: OUTPUT_LINES - 3], f"… {left_out:,} lines left out …", *lines[-3:]]
+    return "\n".join(line if len(line) <= width else line[:width] + " …" for line in lines)
+
+
+def what_it_did(turn: Iteration) -> str:
+    """A turn in a few words: its code's last line, or what came of it."""
+    failed = [execution.error for execution in turn.executions if execution.error]
+    if failed:
+        return printable(failed[-1].splitlines()[-1])
+    lines = [line for execution in turn.executions for line in execution.code.splitlines() if line.strip()]
+    return printable(lines[-1].strip()) if lines else "no code" if turn.observation else "answer"
 
 
 def prepare(client: Any, console: Console, cancel: Cancel) -> None:

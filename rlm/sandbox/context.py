@@ -9,11 +9,12 @@ import codecs
 import ctypes
 import marshal
 import os
+import tempfile
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from rlm.errors import ContextError
 
@@ -101,6 +102,45 @@ def transfer(context: Any) -> Transfer:
         context = context.removeprefix(codecs.BOM_UTF8)
         return Transfer("text", _cut(memoryview(context)), len(context) if context.isascii() else None)
     return Transfer("marshal", _cut(memoryview(_marshalled(context))))
+
+
+def as_file(context: Any) -> tuple[str, IO[bytes]]:
+    """A checked context as an open file for a worker that is confined: "text" or "marshal", and the file.
+
+    Of a path, the file is that file; nothing of it is read here.
+
+    Raises:
+        ContextError: the file cannot be opened, or the context is of another type.
+    """
+    if isinstance(context, Path):
+        try:
+            return "text", open(context, "rb", buffering=0)
+        except OSError as error:
+            raise ContextError(f"Cannot use {context}: {error.strerror}.") from error
+    data = context if isinstance(context, bytes) else _marshalled(context)
+    in_memory = getattr(os, "memfd_create", None)
+    file: IO[bytes] = open(in_memory("context"), "w+b") if in_memory else tempfile.TemporaryFile()  # noqa: SIM115
+    file.write(data)
+    file.seek(0)
+    return "text" if isinstance(context, bytes) else "marshal", file
+
+
+def believable(shape: object) -> dict[str, Any]:
+    """What a worker that has run a model's code says of a context, as far as it is of the right types."""
+    told = shape if isinstance(shape, dict) else {}
+    texts = {name: told[name][:1000] for name in ("type", "head", "tail") if isinstance(told.get(name), str)}
+    counts = {name: told[name] for name in ("length", "lines") if type(told.get(name)) is int}
+    lists = {
+        name: [text[:300] for text in told[name][:20] if isinstance(text, str)]
+        for name in ("items", "keys", "head")
+        if isinstance(told.get(name), list)
+    }
+    return {"type": "unknown"} | texts | counts | lists
+
+
+def named(context: Any) -> object:
+    """A context for an error's text."""
+    return context if isinstance(context, Path) else "the context"
 
 
 def _cut(data: memoryview) -> Iterator[memoryview]:

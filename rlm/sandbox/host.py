@@ -18,7 +18,7 @@ from rlm.cancel import Cancel
 from rlm.errors import ConfigurationError, ContextError, RLMError, SandboxError
 from rlm.sandbox import limits
 from rlm.sandbox.connection import Connection, WorkerDied
-from rlm.sandbox.context import checked
+from rlm.sandbox.context import as_file, believable, checked, named
 from rlm.sandbox.policy import KINDS, POLICIES, Kind, Policy, Report
 from rlm.sandbox.session import TICK, Session
 from rlm.types import Answer, Execution, Final
@@ -97,7 +97,9 @@ class Sandbox:
         self._counting, self._one_at_a_time = threading.Lock(), threading.Lock()
         self._hit: list[str] = []
         # limits that the present cell has hit
-        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="rlm-sub")
+        self._pool = _pool(concurrency)
+        self._underway: int | str | None = None
+        # id of an order that was given and whose end has not been seen
         self._session: Session | None = None
         self._closed = False
         try:
@@ -118,6 +120,84 @@ class Sandbox:
         if self._session:
             self._session.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def attach(
+        self,
+        query: Callable[[str], str],
+        *,
+        concurrency: int,
+        cell_timeout: float,
+        max_sub_calls: int,
+        cancel: Cancel,
+    ) -> None:
+        """Takes these in the place of what it was made with, and counts sub calls anew."""
+        self._query, self._cancel = query, cancel
+        self.cell_timeout = cell_timeout
+        self._sub_calls_left = self._max_sub_calls = max_sub_calls
+        self._pool.shutdown(wait=False)
+        self._pool = _pool(concurrency)
+
+    def load(self, context: Any) -> bool:
+        """Puts another context in the place of the present one; whether the variables are kept.
+
+        They are lost where the process could not take it, and another one was started.
+
+        Raises:
+            ContextError: as for a new sandbox; the present context stays.
+            SandboxError: the process cannot be started again.
+        """
+        context = checked(context)
+        with self._one_at_a_time:
+            self._check_open()
+            assert self._session, "started in __init__"
+            self._cancel = Cancel()  # that of an earlier run stays thrown
+            with self._counting:
+                self._at_work = True
+            done = self._handed_over(context) if sys.platform != "win32" else {}
+            if done.get("error"):
+                raise ContextError(f"Cannot use {named(context)}: {str(done['error'])[:500]}.")
+            before, self._context = self._context, context
+            if kept := "context" in done:
+                self.context = believable(done["context"])
+            else:
+                self._session.close()
+                try:
+                    self._start()
+                except BaseException:  # then the next cell starts it with the present one
+                    self._context = before
+                    raise
+            self._rest()
+            return kept
+
+    def stop(self) -> str:
+        """Ends a cell that was left when a run was cancelled, so that further ones can run.
+
+        Returns what has become of the variables, where not all of them are kept.
+
+        Raises:
+            SandboxError: the process cannot be started again.
+        """
+        with self._one_at_a_time:
+            if self._underway is None or self._closed:
+                return ""
+            assert self._session, "started in __init__"
+            self._cancel = Cancel()
+            try:
+                self._serve(
+                    self._session, self._underway, _Clock(0.0, lambda: 0.0), self._stop_grace, self._call
+                )
+                self._tidy_up(self._session)
+                said = ""
+            except WorkerDied:
+                said = self._recover()
+            self._underway = None
+            self._rest()
+            return said
+
+    def variables(self) -> list[str]:
+        """Names of the variables that cells have set."""
+        told = self._order({"do": "variables"}, "").stdout.split("\n")
+        return [name for name in told if name.isidentifier() and name != "context"]
 
     def execute(self, code: str) -> Execution:
         """Runs one cell. Whatever the code does is in the Execution.
@@ -191,13 +271,12 @@ class Sandbox:
             clock = _Clock(self.cell_timeout, self._session.cpu_seconds)
             number = secrets.randbits(53)  # a thread that an earlier cell has left behind cannot guess it
             done = self._obeyed(order | {"id": number}, clock, self._stop_grace, self._call)
-            if self._snapshots:
-                self._session.settle()
-                self._check()
+            self._tidy_up(self._session)
         except WorkerDied as death:
             if death.limit and death.limit not in self._hit:
                 self._hit.append(death.limit)
             said = f"{str(death) or self._session.how_it_ended()} {self._recover()}"
+            self._underway = None
             done["error"] = "\n".join(str(text) for text in (done.get("error"), said) if text)
         self._rest()
         return self._execution(done, code, time.monotonic() - began)
@@ -209,14 +288,39 @@ class Sandbox:
             if not self._pending and self._session:
                 self._session.freeze()
 
+    def _tidy_up(self, session: Session) -> None:
+        """After a cell: leaves a sound REPL."""
+        if self._snapshots:
+            session.settle()
+            self._check()
+
+    def _handed_over(self, context: Any) -> dict[str, Any]:
+        """What the worker says to another context; nothing where it cannot take it."""
+        assert self._session
+        kind, file = as_file(context)
+        number = secrets.randbits(53)
+        clock = _Clock(limits.START_TIMEOUT, lambda: 0.0)
+        with file:
+            try:
+                self._session.hand_over({"do": "load", "id": number, "kind": kind}, file.fileno())
+                return self._serve(self._session, number, clock, 0.0, self._call)
+            except WorkerDied:
+                return {}
+            except BaseException:  # Ctrl-C: nobody knows which context it has; the next cell starts it anew
+                self._session.close()
+                raise
+
     def _check_open(self) -> None:
         if self._closed:
             raise SandboxError("The sandbox is closed.")
 
     def _obeyed(self, order: dict[str, Any], clock: _Clock, grace: float, call: _Call) -> dict[str, Any]:
         assert self._session
-        self._session.order(order, snapshot=self._snapshots and order["do"] != "check")
-        return self._serve(self._session, order["id"], clock, grace, call)
+        self._underway = order["id"]
+        self._session.order(order, snapshot=self._snapshots and order["do"] not in ("check", "variables"))
+        done = self._serve(self._session, order["id"], clock, grace, call)
+        self._underway = None
+        return done
 
     def _check(self) -> None:
         """Makes the worker show that cells still work; a thread that prints may spoil one attempt."""
@@ -364,6 +468,10 @@ class Sandbox:
             seconds=seconds,
             limits=tuple(map(self._told, self._hit)),
         )
+
+
+def _pool(concurrency: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(concurrency, thread_name_prefix="rlm-sub")
 
 
 def _answer(text: str, value: Any) -> Answer:

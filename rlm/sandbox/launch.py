@@ -110,6 +110,7 @@ class Launcher:
     def _last_words(self) -> str:
         """How the process ended, for an error's text."""
         self._process.kill()
+        self._sweep()
         _, said = self._process.communicate(timeout=ADOPTION)
         lines = said.decode(errors="replace").strip().splitlines()
         return f" (exit code {self._process.returncode}{': ' + lines[-1][:300] if lines else ''})"

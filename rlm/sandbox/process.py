@@ -64,6 +64,12 @@ class Process(Session):
             if theirs:
                 theirs.close()
 
+    def hand_over(self, order: Mapping[str, Any], descriptor: int) -> None:
+        self.thaw()
+        self._let_go()
+        self._launcher.tell(Do.KEEP, self._number, 0)
+        super().hand_over(order, descriptor)
+
     def settle(self) -> None:
         if not self._spares or self._spares[-1].settled:
             return

@@ -6,6 +6,8 @@ Host and worker exchange frames: HEADER (length, big-endian), then that many byt
                     {"do": "execute", "id": n, "name": "<cell 1>", "code": …}
                     {"do": "resolve", "id": n, "text": …, "variable": bool}
                     {"do": "check", "id": "a word"}
+                    {"do": "variables", "id": n}, answered in "stdout": their names, one a line
+                    {"do": "load", "id": n, "kind": "text" | "marshal"}, with another context as an open file
                     {"do": "reply", "id": n, "text": … | "error": …}
     worker → host   {"do": "ready", "context": {…}, "missing": {…}, "held": {…}}
                     {"do": "refused", "error": …}
@@ -13,9 +15,10 @@ Host and worker exchange frames: HEADER (length, big-endian), then that many byt
                     {"do": "done", "id": n, "stdout": …, "value": …, "error": …, "stopped": bool,
                      "limits": […], "final": {"text": …, "value": …}}; what is not there is None
                     {"do": "done", "id": "a word", "shown": […]}, to a check: what each of its cells did
+                    {"do": "done", "id": n, "context": {…} | "error": …}, to a load; neither: no room
                     {"do": "resumed"}, from a snapshot that has taken over
-A descriptor may come with an order: then the worker first leaves a snapshot behind, which sends a byte there,
-so that the kernel tells the host its process id, and waits for a byte.
+A descriptor may come with any other order: then the worker first leaves a snapshot behind, which sends a
+byte there, so that the kernel tells the host its process id, and waits for a byte.
 
 The host sends the launcher requests of 9 bytes: what to do, the session, an argument. A session is the
 process id of its first worker.

@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from rlm.cancel import Cancel
 from rlm.errors import ContextError
 from rlm.sandbox import launch, limits
 from rlm.sandbox.connection import Connection, WorkerDied
-from rlm.sandbox.context import transfer
+from rlm.sandbox.context import named, transfer
 from rlm.sandbox.policy import Policy, Report
 
 TICK = 0.2
@@ -57,13 +56,16 @@ class Session:
                 raise WorkerDied(f"it was not ready after {limits.START_TIMEOUT:g} s")
             frame = self.connection.receive(TICK)
         if frame.get("do") == "refused":
-            name = context if isinstance(context, Path) else "the context"
-            raise ContextError(f"Cannot use {name}: {frame.get('error')}.")
+            raise ContextError(f"Cannot use {named(context)}: {frame.get('error')}.")
         return dict(frame.get("context") or {}), Report(policy, frame["missing"], frame["held"])
 
     def order(self, order: Mapping[str, Any], *, snapshot: bool) -> None:  # noqa: ARG002
         """Sends an order; with `snapshot`, a copy of the REPL is left behind first, where one can be."""
         self.connection.send(order)
+
+    def hand_over(self, order: Mapping[str, Any], descriptor: int) -> None:
+        """Sends an order with an open file for the REPL; snapshots from before it are let go."""
+        self.connection.send(order, descriptor)
 
     def settle(self) -> None:
         """Leaves the REPL its process and one snapshot that does not run, whatever an order made it fork."""

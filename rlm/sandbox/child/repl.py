@@ -187,7 +187,9 @@ class Repl:
         if isinstance(name, str) and name in self.names:
             name = self.names[name]
         elif isinstance(name, str) and name.isidentifier():
-            raise NameError(f"FINAL_VAR: there is no variable {name!r}. Your variables: {self._variables()}")
+            raise NameError(
+                f"FINAL_VAR: there is no variable {name!r}. Your variables: {', '.join(self.variables())}"
+            )
         self.FINAL(name)
 
     def _ask(self, prompts: list[str]) -> list[dict[str, Any]]:
@@ -247,7 +249,11 @@ class Repl:
             names = set()
         if names & own:
             return self.execute("<final>", f"FINAL({text})")
-        error = f"there is no variable {text!r}. Your variables: {self._variables()}" if variable else None
+        error = (
+            f"there is no variable {text!r}. Your variables: {', '.join(self.variables())}"
+            if variable
+            else None
+        )
         return {"error": error}
 
     def _read_answer(self) -> None:
@@ -289,13 +295,14 @@ class Repl:
         if self.names.get("context") is not None and node.func.id in ("llm_query", "llm_query_batched"):
             _refuse_without_data(node)
 
-    def _variables(self) -> str:
+    def variables(self) -> list[str]:
+        """Names of what cells have set, and the context's."""
         hidden = self.given.keys() | {"answer"}
-        return ", ".join(
+        return [
             name
             for name, value in self.names.items()
             if name not in hidden and not name.startswith("_") and not isinstance(value, types.ModuleType)
-        )
+        ]
 
     def _failure(self, error: BaseException) -> dict[str, Any]:
         """What the model is told of its mistake, and which limit it was."""

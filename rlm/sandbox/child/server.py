@@ -32,24 +32,39 @@ class Server:
         self.channel = channel
         context = intake.receive(start["context"], start["size"], start["path"], channel)
         self.repl = Repl(channel.ask, context, output_limit=start["output_limit"], memory=start["memory"])
-        try:
-            self.shape = describe(context)
-        except Exception:  # a value that has no text, such as a number of too many digits, still is a context
-            self.shape = {"type": type(context).__name__}
+        self.shape = _shape(context)
 
     def run(self) -> None:
         """Serves until the host is gone, which is an EOFError."""
         while True:
-            order, spare = self.channel.next_order()
-            if spare is None or not self.snapshot(spare):
-                self.channel.send(self.obey(order) | {"do": "done", "id": order["id"]})
+            order, descriptor = self.channel.next_order()
+            if order["do"] == "load":
+                done = self.load(order["kind"], descriptor)
+            elif descriptor is not None and self.snapshot(descriptor):
+                continue
+            else:
+                done = self.obey(order)
+            self.channel.send(done | {"do": "done", "id": order["id"]})
 
     def obey(self, order: dict[str, Any]) -> dict[str, Any]:
         if order["do"] == "execute":
             return self.repl.execute(order["name"], order["code"])
         if order["do"] == "resolve":
             return self.repl.resolve(order["text"], order["variable"])
+        if order["do"] == "variables":
+            return {"stdout": "\n".join(self.repl.variables())}
         return {"shown": self.check(order["id"])}
+
+    def load(self, kind: str, descriptor: int | None) -> dict[str, Any]:
+        """Puts the context that is in an open file in the place of the present one."""
+        try:
+            context = intake.read_open(kind, descriptor)
+        except MemoryError:
+            return {}
+        except (OSError, UnicodeDecodeError) as error:
+            return {"error": _why(error)}
+        self.repl.context = self.repl.module.__dict__["context"] = context
+        return {"context": _shape(context)}
 
     def check(self, word: str) -> list[dict[str, Any]]:
         """Shows that cells still work, with cells and names that the model's have nothing to do with."""
@@ -67,10 +82,21 @@ def serve(channel: Channel, make: Callable[[Channel, dict[str, Any]], S]) -> S |
     start, _ = channel.next_order()
     try:
         return make(channel, start)
-    except UnicodeDecodeError as error:
+    except (UnicodeDecodeError, OSError, MemoryError) as error:
+        channel.send({"do": "refused", "error": _why(error)})
+        return None
+
+
+def _shape(context: Any) -> dict[str, Any]:
+    try:
+        return describe(context)
+    except Exception:  # a value that has no text, such as a number of too many digits, still is a context
+        return {"type": type(context).__name__}
+
+
+def _why(error: Exception) -> str:
+    """Why the context cannot be used."""
+    if isinstance(error, UnicodeDecodeError):
         byte = error.object[error.start]
-        why = f"it is not UTF-8 text (byte {byte:#04x}: {error.reason})"
-    except (OSError, MemoryError) as error:
-        why = getattr(error, "strerror", "") or type(error).__name__
-    channel.send({"do": "refused", "error": why})
-    return None
+        return f"it is not UTF-8 text (byte {byte:#04x}: {error.reason})"
+    return getattr(error, "strerror", "") or type(error).__name__

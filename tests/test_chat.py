@@ -1,0 +1,505 @@
+"""The chat as a person uses it: the real program in a pseudo-terminal, a stand-in for Ollama."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+from conftest import descendants, lives
+from fakes import cell
+from servers import FakeOllama, Reply
+
+from rlm import documents
+from rlm.cli.chat import fenced, main, paths
+from rlm.errors import ContextError
+
+ROOT = Path(__file__).parents[1]
+MODEL = "llama3.1:8b"
+WAIT = 30
+# seconds, for a busy machine
+
+
+class Terminal:
+    """The chat in a terminal of so many columns; `screen` is all that it has written since last asked."""
+
+    def __init__(
+        self, server: FakeOllama, folder: Path, *arguments: str, columns: int = 80, **env: str
+    ) -> None:
+        self.child = pexpect.spawn(
+            sys.executable,
+            [str(ROOT / "chat.py"), *arguments],
+            env=os.environ
+            | {"OLLAMA_HOST": server.url, "XDG_STATE_HOME": str(folder / "state"), "TERM": "xterm"}
+            | {"PROMPT_TOOLKIT_NO_CPR": "1", "COLUMNS": str(columns), "LINES": "40"}
+            | env,
+            dimensions=(40, columns),
+            encoding="utf-8",
+            timeout=WAIT,
+            cwd=folder,
+        )
+
+    def ready(self) -> None:
+        """Waits until it asks for a line: bracketed paste is turned on then."""
+        self.until("\x1b\\[\\?2004h")
+
+    def until(self, pattern: str) -> str:
+        self.child.expect(pattern)
+        return plain(self.child.before + self.child.after)
+
+    def enter(self, text: str) -> str:
+        """Enters a line and returns what came of it, up to the next prompt."""
+        self.child.send(text + "\r")
+        self.until("\x1b\\[\\?2004l")
+        return self.until("\x1b\\[\\?2004h")
+
+    def leaves(self) -> int:
+        self.child.expect(pexpect.EOF)
+        self.child.close()
+        return self.child.exitstatus
+
+
+def plain(text: str) -> str:
+    """Without what steers the terminal."""
+    return re.sub(r"\x1b(\[[0-9;?]*[a-zA-Z]|[=>]|\][^\x07]*\x07)|\r", "", text)
+
+
+@pytest.fixture
+def server() -> Iterator[FakeOllama]:
+    with FakeOllama(models=[MODEL, "other:1b"]) as server:
+        yield server
+    assert (server.violations, server.crashes) == ([], [])
+
+
+@pytest.fixture
+def chat(server, tmp_path) -> Iterator:
+    """Starts a chat; ends it, and nothing of it is left."""
+    started: list[Terminal] = []
+
+    def start(*arguments: str, **options) -> Terminal:
+        terminal = Terminal(server, tmp_path, *arguments, **options)
+        started.append(terminal)
+        terminal.ready()
+        return terminal
+
+    yield start
+    for terminal in started:
+        family = descendants(terminal.child.pid)
+        terminal.child.close(force=True)
+        for _ in range(500):
+            if not any(map(lives, family)):
+                break
+            time.sleep(0.02)
+        assert not any(map(lives, family))
+
+
+def asked(server: FakeOllama) -> list[str]:
+    """The last messages of all requests; one that only loads a model has none."""
+    return [body["messages"][-1]["content"] for body in server.chats if body["messages"]]
+
+
+def last_question(server: FakeOllama) -> str:
+    return asked(server)[-1]
+
+
+# Questions
+
+
+def test_a_question_is_answered_through_the_loop_in_one_line_a_turn(server, chat, tmp_path):
+    (tmp_path / "book.txt").write_text("a rug\na lamp\nanother rug\n")
+    server.replies += [
+        Reply(cell("n = len(search('rug'))\nprint('secret output', n)")),
+        Reply("FINAL(There are **two**.)"),
+    ]
+    terminal = chat("-c", "book.txt", "--plain")
+    shown = terminal.enter("How many rugs?")
+    assert re.search(r"^turn 1 · .* · print\('secret output', n\)$", shown, re.MULTILINE)
+    assert "There are **two**." in shown
+    assert "2 iterations" in shown
+    assert "secret output 2" not in shown
+    assert "It is the text of the file book.txt" in asked(server)[0]
+
+
+def test_the_answer_is_shown_as_markdown(server, chat):
+    server.replies += [Reply("FINAL(There are **two** of `them`.)")]
+    shown = chat().enter("How many?")
+    assert "There are two of them." in shown
+
+
+def test_the_conversation_and_the_variables_live_on(server, chat):
+    server.replies += [Reply(cell("x = 41")), Reply("FINAL(ok)"), Reply("FINAL(x + 1)")]
+    terminal = chat()
+    terminal.enter("Remember 41.")
+    assert "42" in terminal.enter("One more?")
+    assert "The user asked: Remember 41." in last_question(server)
+    assert "Your variables are still there: x" in last_question(server)
+
+
+def test_verbose_keeps_code_and_outputs(server, chat):
+    server.replies += [Reply(cell("print('out' + 'put')")), Reply("FINAL(1)")]
+    shown = chat("--verbose", "--plain").enter("?")
+    assert "print('out' + 'put')" in shown
+    assert "output" in shown
+
+
+def test_quiet_shows_the_answer_only(server, chat):
+    server.replies += [Reply(cell("1 + 1")), Reply("FINAL(two)")]
+    shown = chat("--quiet", "--plain").enter("?")
+    assert [line for line in shown.splitlines() if line.strip(" >")] == ["two"]
+
+
+def test_a_pasted_block_is_one_question(server, chat):
+    server.replies += [Reply("FINAL(read)")]
+    terminal = chat()
+    terminal.child.send("\x1b[200~first line\n/second line\nthird line\x1b[201~")
+    terminal.until("third line")
+    terminal.enter("")
+    assert "Question: first line\n/second line\nthird line\n" in last_question(server)
+
+
+def test_alt_enter_begins_a_new_line(server, chat):
+    server.replies += [Reply("FINAL(read)")]
+    chat().enter("one\x1b\rtwo")
+    assert "Question: one\ntwo\n" in last_question(server)
+
+
+def test_what_was_entered_is_there_in_the_next_run(server, chat, tmp_path):
+    server.replies += [Reply("FINAL(1)"), Reply("FINAL(2)")]
+    terminal = chat()
+    terminal.enter("An old question?")
+    assert terminal.child.sendeof() is None
+    assert terminal.leaves() == 0
+    again = chat()
+    again.child.send("\x12old")  # Ctrl-R
+    again.until("question?")  # between highlighted pieces
+    again.child.send("\r\r")  # takes what was found, and sends it
+    again.until("2004l")
+    again.until("2004h")
+    assert "Question: An old question?" in last_question(server)
+    assert (tmp_path / "state/rlm/history").stat().st_mode & 0o077 == 0
+
+
+# Commands
+
+
+def test_every_command(server, chat, tmp_path):
+    (tmp_path / "a b.txt").write_text("some text")
+    server.replies += [Reply(cell("print('hello' + 'world')")), Reply("FINAL(the answer)")]
+    terminal = chat("--plain")
+    listed = terminal.enter("/help")
+    assert all(
+        name in listed for name in ("/context", "/model", "/recursive-model", "/think", "/clear", "/save")
+    )
+    assert all(name in listed for name in ("/last", "/usage", "/quit"))
+    assert "Nothing has been asked yet." in terminal.enter("/last")
+    terminal.enter("A question")
+    last = terminal.enter("/last")
+    assert "print('hello' + 'world')" in last
+    assert "helloworld" in last
+    assert "1 question · 2 turns · 0 sub calls" in terminal.enter("/usage")
+    assert "model: other:1b" in terminal.enter("/model other:1b")
+    assert "sub model: tiny" in terminal.enter("/recursive-model tiny")
+    assert "think: off" in terminal.enter("/think off")
+    assert "think: auto" in terminal.enter("/think auto")
+    assert "/think takes on, off or auto." in terminal.enter("/think maybe")
+    assert "context: str, 9 characters · a b.txt" in terminal.enter("/context a b.txt")
+    assert "no context" in terminal.enter("/context clear")
+    assert "forgotten" in terminal.enter("/clear")
+    assert "1 question saved to out.md." in terminal.enter("/save out.md")
+    saved = (tmp_path / "out.md").read_text()
+    assert "## A question\n\nthe answer\n" in saved
+    assert "```python\nprint('hello' + 'world')\n```" in saved
+    server.replies += [Reply("FINAL(ok)")]
+    terminal.enter("With the other model?")
+    assert server.chats[-1]["model"] == "other:1b"
+    assert "A question" not in last_question(server)
+    terminal.child.send("/quit\r")
+    assert terminal.leaves() == 0
+
+
+def test_an_unknown_command_names_the_nearest(chat):
+    assert "There is no /contxt. Do you mean /context?" in chat().enter("/contxt a.txt")
+
+
+def test_a_path_at_the_beginning_is_no_command(server, chat):
+    server.replies += [Reply("FINAL(a file)")]
+    assert "a file" in chat().enter("/etc/passwd is what?")
+
+
+def test_commands_are_completed(chat):
+    terminal = chat()
+    terminal.child.send("/recu\t")
+    terminal.until("rsive-model")
+
+
+def test_a_context_is_loaded_and_replaced_in_mid_session(server, chat, tmp_path):
+    (tmp_path / "a.txt").write_text("first")
+    (tmp_path / "b.txt").write_text("second!")
+    server.replies += [Reply(cell("x = len(context)")), Reply("FINAL(x)"), Reply(cell("FINAL([x, context])"))]
+    terminal = chat("--plain")
+    assert "5 characters · a.txt" in terminal.enter("/context a.txt")
+    terminal.enter("How long?")
+    assert "7 characters · b.txt" in terminal.enter("/context b.txt")
+    assert "[5, 'second!']" in terminal.enter("And now?")
+    assert "`context` is new" in last_question(server)
+    assert "7 characters · b.txt" in terminal.enter("/context")
+    assert "dict, 2 items · b.txt, a.txt" in terminal.enter("/context add a.txt")
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("/context nowhere.txt", "There is no file or folder nowhere.txt."),
+        ("/context *.nothing", "Nothing matches *.nothing."),
+        ("/model nosuch", "ollama pull nosuch"),
+        ("/model opnai:x", 'do you mean "openai:"?'),
+        ("/save /nowhere/x.md", "No such file or directory"),
+        ("/save", "Name the file"),
+    ],
+)
+def test_an_error_is_one_line_and_the_session_goes_on(server, chat, command, says):
+    server.replies += [Reply("FINAL(still here)")]
+    terminal = chat(columns=200)
+    shown = terminal.enter(command)
+    assert says in shown
+    assert "Traceback" not in shown
+    assert "still here" in terminal.enter("Are you there?")
+    assert server.chats[-1]["model"] == MODEL
+
+
+# Interruptions
+
+
+def test_ctrl_c_in_a_streaming_reply_stops_it_and_keeps_the_session(server, chat):
+    server.replies += [Reply(cell("x = 7\nprint('found', x)")), Reply(endless=True), Reply("FINAL(x)")]
+    terminal = chat("--plain")
+    terminal.child.send("Go on\r")
+    terminal.until("turn 1")
+    while server.generated < 20:
+        time.sleep(0.01)
+    terminal.child.sendintr()
+    shown = terminal.until("2004h")
+    assert "Stopped. Found so far:\nfound 7" in shown
+    assert server.hung_up.wait(WAIT)
+    assert "\n7\n" in terminal.enter("x?")
+
+
+def test_ctrl_c_in_a_sub_call_stops_it_and_keeps_the_session(server, chat):
+    server.replies += [
+        Reply(cell("y = 8\nllm_query('Read this: ' + str(y))")),
+        Reply(stalls="before"),
+        Reply("FINAL(y)"),
+    ]
+    terminal = chat("--plain")
+    terminal.child.send("Ask\r")
+    while len(asked(server)) < 2:
+        time.sleep(0.01)
+    terminal.child.sendintr()
+    assert "Stopped. Nothing was found so far." in terminal.until("2004h")
+    assert server.hung_up.wait(WAIT)
+    assert "\n8\n" in terminal.enter("y?")
+
+
+def test_ctrl_c_at_an_empty_prompt_hints_at_quit_and_else_empties_it(server, chat):
+    server.replies += [Reply("FINAL(ok)")]
+    terminal = chat()
+    terminal.child.sendintr()
+    assert "/quit" in terminal.until("2004h")
+    terminal.child.send("half a ques")
+    terminal.until("ques")
+    terminal.child.sendintr()
+    terminal.enter("whole")
+    assert "Question: whole\n" in last_question(server)
+
+
+def test_end_of_input_leaves(chat):
+    terminal = chat()
+    terminal.child.sendeof()
+    assert terminal.leaves() == 0
+
+
+def test_a_server_that_dies_and_comes_back(server, chat):
+    server.replies += [Reply("FINAL(one)"), *[Reply(breaks="drop")] * 4, Reply("FINAL(two)")]
+    terminal = chat("--plain", columns=200)
+    assert "one" in terminal.enter("First?")
+    shown = terminal.enter("Second?")
+    assert "Error: " in shown
+    assert "Traceback" not in shown
+    assert "two" in terminal.enter("Third?")
+
+
+# Looks
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_no_line_is_wider_than_the_window(server, chat, columns):
+    long = "x = '" + "long " * 100 + "'"
+    server.replies += [Reply(cell(f"{long}\nprint(x)")), Reply("FINAL(# Title\n\n" + "word " * 100 + ")")]
+    shown = chat(columns=columns).enter("What is it?")
+    assert max(map(len, shown.splitlines())) <= columns
+    assert "Title" in shown
+
+
+@pytest.mark.parametrize("off", [{"NO_COLOR": "1"}, None], ids=["NO_COLOR", "--plain"])
+def test_without_colour_no_colour_is_written(server, chat, off):
+    server.replies += [Reply(cell("1 / 0")), Reply("FINAL(# Title **bold** `code`)")]
+    terminal = chat(**off) if off else chat("--plain")
+    terminal.child.send("?\r")
+    terminal.child.expect("iterations")
+    assert not re.search(r"\x1b\[[0-9;]*(3[0-7]|9[0-7]|38;)[0-9;]*m", terminal.child.before)
+
+
+# Without a terminal
+
+
+def run(server: FakeOllama, folder: Path, *command: str, given: str = "") -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, *command],
+        input=given,
+        env=os.environ | {"OLLAMA_HOST": server.url, "PYTHONPATH": str(ROOT)},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_without_a_terminal_the_answer_alone_is_printed(server, tmp_path):
+    (tmp_path / "book.txt").write_text("a rug\n")
+    server.replies += [Reply(cell("print(context)")), Reply("FINAL(one **rug**)")]
+    done = run(server, tmp_path, str(ROOT / "chat.py"), "-c", "book.txt", given="How many rugs?\n")
+    assert done == (0, "one **rug**\n", "")
+
+
+def test_ask_gives_the_whole_result_as_json(server, tmp_path):
+    (tmp_path / "a.txt").write_text("one")
+    (tmp_path / "b.txt").write_text("two")
+    server.replies += [Reply(cell("sorted(context)")), Reply("FINAL(2)")]
+    code, out, _ = run(server, tmp_path, "-c", ASK, "ask", "How many?", "a.txt", "b.txt", "--json")
+    result = json.loads(out)
+    assert (code, result["answer"], result["stop_reason"]) == (0, "2", "final")
+    assert result["trajectory"][0]["executions"][0]["value"] == "['a.txt', 'b.txt']"
+
+
+ASK = "import sys; from rlm import cli; sys.exit(cli.main())"
+
+
+def test_without_a_model_two_lines_say_how_to_get_one(server, tmp_path):
+    code, out, err = run(server, tmp_path, str(ROOT / "chat.py"), "-m", "nosuch", given="?")
+    assert (code, out) == (1, "")
+    first, second = err.splitlines()
+    assert "ollama pull nosuch" in first
+    assert "local:" in second
+
+
+def test_a_missing_file_is_one_line(server, tmp_path):
+    code, out, err = run(server, tmp_path, str(ROOT / "chat.py"), "-c", "nowhere", given="?")
+    assert (code, out, err) == (2, "", "Error: There is no file or folder nowhere.\n")
+
+
+# Documents
+
+
+def loaded(folder: Path, *sources: str) -> documents.Documents:
+    return documents.load([str(folder / source) for source in sources])
+
+
+def test_one_text_file_is_its_path(tmp_path):
+    file = tmp_path / "a.txt"
+    file.write_text("ünicode")
+    assert loaded(tmp_path, "a.txt").context == file
+
+
+def test_a_folder_is_a_dict_without_what_is_binary_or_ignored(tmp_path):
+    folder = tmp_path / "docs"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "a.txt").write_text("one")
+    (folder / "sub" / "b.txt").write_text("two")
+    (folder / "c.log").write_text("ignored")
+    (folder / "sub" / "d.bin").write_bytes(b"\0\1\2")
+    (folder / ".gitignore").write_text("*.log\n")
+    found = loaded(tmp_path, "docs")
+    assert found.context == {"docs/.gitignore": "*.log\n", "docs/a.txt": "one", "docs/sub/b.txt": "two"}
+    assert found.notes == ("1 skipped: .gitignore excludes them", "1 skipped: binary, not text")
+    assert "- docs/a.txt: 3 characters" in found.about
+
+
+def test_a_glob_and_a_file_make_a_dict(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.md", "b.md", "c.txt"):
+        Path(name).write_text(name)
+    assert set(documents.load(["*.md", "c.txt"]).context) == {"a.md", "b.md", "c.txt"}
+
+
+def test_an_encoding_is_detected_and_said(tmp_path):
+    text = "Grüße aus Köln, schöne Straßen und süße Äpfel. " * 20
+    (tmp_path / "a.txt").write_bytes(text.encode("utf-16"))
+    found = loaded(tmp_path, "a.txt")
+    assert found.context.lstrip("\ufeff") == text
+    assert found.notes == ("a.txt: read as utf_16",)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "shape"),
+    [
+        ("a.csv", "date,item\n1,rug\n2,lamp\n", "2 rows, 2 columns: date, item"),
+        ("a.json", '[{"id": 1, "name": "x"}]', "a list of 1, the first an object with the keys id, name"),
+        ("a.jsonl", '{"id": 1}\n{"id": 2}\n', "one value a line, the first an object with the keys id"),
+    ],
+)
+def test_the_shape_of_tables_and_json_is_told(tmp_path, name, text, shape):
+    (tmp_path / name).write_text(text)
+    assert shape in loaded(tmp_path, name).about
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.json", "a.jsonl", "b.csv"])
+def test_a_table_that_is_none_is_text(tmp_path, name):
+    (tmp_path / name).write_text("" if name == "b.csv" else "{")
+    assert loaded(tmp_path, name).about == f"It is the text of the file {name}."
+
+
+def test_a_binary_file_that_was_named_is_an_error(tmp_path):
+    (tmp_path / "a.bin").write_bytes(b"\0\1\2")
+    with pytest.raises(ContextError, match="binary"):
+        loaded(tmp_path, "a.bin")
+
+
+def test_too_much_together_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(documents, "TOGETHER", 10)
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("more than five")
+    with pytest.raises(ContextError, match="one text file alone"):
+        loaded(tmp_path, "a.txt", "b.txt")
+
+
+def test_a_pdf_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setattr(documents, "find_spec", lambda name: None)
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.4")
+    with pytest.raises(ContextError, match=r"rlm-ollama\[docs\]"):
+        loaded(tmp_path, "a.pdf")
+
+
+def test_a_fence_is_longer_than_those_in_the_text():
+    assert fenced("a\n````\nb", "text").startswith("`````text\n")
+
+
+def test_paths_with_spaces(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a b.txt").write_text("")
+    assert paths("a b.txt") == ["a b.txt"]
+    assert paths("'a b.txt' c.txt") == ["a b.txt", "c.txt"]
+    assert paths("it's") == ["it's"]
+
+
+def test_the_version(capsys):
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out.startswith("rlm-ollama ")
