@@ -377,6 +377,8 @@ class Sandbox:
                 clock.left(grace)
                 session.interrupt()
             frame = session.connection.receive(min(TICK, max(left, 0.0)))
+            if frame is None and not session.alive():  # a copy of the worker may hold its connection
+                raise WorkerDied("The processes of the session were ended from outside.")
             if frame is None:
                 continue
             if frame.get("do") == "done" and frame.get("id") == order:

@@ -97,10 +97,10 @@ class Launcher:
             try:
                 more = self._control.recv(ANSWER.size - len(data))
             except TimeoutError:
-                self._process.kill()  # its late answer would be taken for the answer to something else
+                self._sweep()  # its late answer would be taken for the answer to something else
                 more = b""
             except BaseException:  # Ctrl-C: the same
-                self._process.kill()
+                self._sweep()
                 raise
             if not more:
                 raise OSError("the process that starts REPLs has ended, or does not answer")
@@ -109,7 +109,6 @@ class Launcher:
 
     def _last_words(self) -> str:
         """How the process ended, for an error's text."""
-        self._process.kill()
         self._sweep()
         _, said = self._process.communicate(timeout=ADOPTION)
         lines = said.decode(errors="replace").strip().splitlines()
@@ -138,18 +137,19 @@ class Launcher:
         deadline = time.monotonic() + ADOPTION
         while self.alive() and time.monotonic() < deadline:
             time.sleep(0.002)
-        self._process.kill()
         self._sweep()
         self._process.wait()
 
     def _sweep(self) -> None:
-        """Kills what outlives the launcher; workers cannot leave the kernel's session that it has founded."""
-        if self._process.returncode is not None:  # collected by somebody else: the number may be another's
+        """Kills the launcher and what outlives it: no worker can leave the session that it has founded."""
+        pid = self._process.pid
+        if self._process.returncode is not None:  # it is collected: the number may be another's
             return
+        os.kill(pid, signal.SIGKILL)
         with suppress(OSError):
             for name in filter(str.isdigit, os.listdir("/proc")):
                 with suppress(OSError):
-                    if int(name) != self._process.pid and os.getsid(int(name)) == self._process.pid:
+                    if os.getsid(int(name)) == pid:
                         os.kill(int(name), signal.SIGKILL)
 
     def _hush(self) -> None:

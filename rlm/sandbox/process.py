@@ -70,6 +70,9 @@ class Process(Session):
         self._launcher.tell(Do.KEEP, self._number, 0)
         super().hand_over(order, descriptor)
 
+    def alive(self) -> bool:
+        return self._launcher.alive()
+
     def settle(self) -> None:
         if not self._spares or self._spares[-1].settled:
             return

@@ -67,6 +67,10 @@ class Session:
         """Sends an order with an open file for the REPL; snapshots from before it are let go."""
         self.connection.send(order, descriptor)
 
+    def alive(self) -> bool:
+        """Whether what watches over the REPL is there."""
+        return True
+
     def settle(self) -> None:
         """Leaves the REPL its process and one snapshot that does not run, whatever an order made it fork."""
 
