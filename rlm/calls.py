@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 from rlm import events, prompts
 from rlm.cancel import Cancel
@@ -15,6 +17,8 @@ from rlm.history import History
 from rlm.parsing import is_complete, split_thinking
 from rlm.sandbox.child.shown import clip
 from rlm.types import Completion, Message, SubCall, Usage
+
+T = TypeVar("T")
 
 MAX_REPLY = 4096
 # tokens of one reply, where the window is large enough
@@ -53,17 +57,25 @@ class Calls:
         self.budget = budget
         self.cancel = cancel
         self.emit = emit
-        self.root_window, self.sub_window = _window(root), _window(sub)
-        self.root_reply = max_reply or min(MAX_REPLY, self.root_window // 8)
-        self.sub_reply = max_reply or min(MAX_REPLY, self.sub_window // 8)
-        self.capacity = (self.sub_window - self.sub_reply - 100) * SAFE_CHARS_PER_TOKEN
-        # characters that the sub model reads at once
+        self.max_reply = max_reply
         self.loops = 0
         # signs in a row that the root goes round in circles
         self._lock = threading.Lock()
         self.usage = self._untaken = Usage()
         # of all calls; since take_usage() was last asked
         self._sub_calls: list[SubCall] = []
+
+    def ask_windows(self) -> None:
+        """Asks how much the two models read at once, before anything else is asked."""
+        self.root_window, self.sub_window = (
+            _waiting(self.cancel, partial(_window, c)) for c in (self.root, self.sub)
+        )
+        self.root_reply = self.max_reply or min(MAX_REPLY, self.root_window // 8)
+        self.sub_reply = self.max_reply or min(MAX_REPLY, self.sub_window // 8)
+        self.capacity = (self.sub_window - self.sub_reply - 100) * SAFE_CHARS_PER_TOKEN
+        # characters that the sub model reads at once
+        self.shown = min(20_000, max(2_000, self.root_window * 3 // 16))
+        # characters of an observation
 
     def take_usage(self) -> Usage:
         """Tokens used since it was last asked."""
@@ -84,7 +96,7 @@ class Calls:
         try:
             reply = self._complete(self.root, history.messages, self._root_options())
         except ContextOverflow as overflow:
-            history.measure(overflow.prompt_tokens or 0)
+            history.measure(overflow.prompt_tokens or 0, overflow=True)
             self._compact(history, min(room, overflow.window or room) * 9 // 10)
             reply = self._complete(self.root, history.messages, self._root_options())
         history.measure(reply.usage.prompt_tokens - reply.lost.prompt_tokens)
@@ -167,6 +179,27 @@ class Calls:
         with self._lock:
             self.usage += usage
             self._untaken += usage
+
+
+def _waiting(cancel: Cancel, ask: Callable[[], T]) -> T:
+    """What `ask` returns, which cannot be cancelled itself: once the switch is thrown, nobody waits."""
+    answers: list[T | BaseException] = []
+    over = threading.Event()
+
+    def work() -> None:
+        try:
+            answers.append(ask())
+        except BaseException as error:  # raised where it is waited for
+            answers.append(error)
+        over.set()
+
+    threading.Thread(target=work, name="rlm-window", daemon=True).start()
+    with cancel.calling(over.set):
+        over.wait()
+    cancel.check()
+    if isinstance(answers[0], BaseException):
+        raise answers[0]
+    return answers[0]
 
 
 def _window(client: Client) -> int:

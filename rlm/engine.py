@@ -55,6 +55,7 @@ class RLM:
         think: thinking mode; None leaves it to the model for the root and turns it off for sub calls.
         host: Ollama's address; None takes OLLAMA_HOST or http://127.0.0.1:11434.
         num_ctx: ceiling of the window asked of Ollama, in tokens.
+        pull: whether Ollama is to download a model that it does not have.
         temperature: of sampling; None takes the server's default.
         max_reply: tokens of one reply, thinking included; None chooses by the window.
         timeout: seconds for a whole run; None sets no limit.
@@ -82,6 +83,7 @@ class RLM:
         think: bool | str | None = None,
         host: str | None = None,
         num_ctx: int = NUM_CTX,
+        pull: bool = False,
         temperature: float | None = 0.6,
         max_reply: int | None = None,
         timeout: float | None = None,
@@ -108,7 +110,7 @@ class RLM:
         _check_objects(model, recursive_model, host, root_client, sub_client, on_event)
 
         def build(name: str) -> Client:
-            return resolve(name, host=host, num_ctx=num_ctx, think=think)
+            return resolve(name, host=host, num_ctx=num_ctx, think=think, pull=pull)
 
         self.root: Client = build(model) if root_client is None else root_client
         named = build(recursive_model) if recursive_model and sub_client is None else self.root
@@ -188,8 +190,6 @@ class _Run:
             cancel=self.cancel,
             emit=self.emit,
         )
-        self.shown = min(20_000, max(2_000, self.calls.root_window * 3 // 16))
-        # characters of an observation
         self._lock = threading.RLock()
         self._prose = 0
         # replies in a row without code
@@ -227,6 +227,7 @@ class _Run:
 
     def answer(self, context: Any) -> tuple[Answer, StopReason]:
         """The RLM loop of the paper: ask, parse, execute, observe."""
+        self.calls.ask_windows()
         with self.repl(context) as repl:
             root, sub = _name(self.rlm.root), _name(self.rlm.sub)
             self.emit(events.RunStarted(self.prompt, repl.context, root, sub, self.rlm.max_iterations))
@@ -336,7 +337,7 @@ class _Run:
 
     def observe(self, turn: _Turn, complaint: str) -> str:
         """What the root is shown next."""
-        output = prompts.observation(turn.executions, self.shown) if turn.executions else ""
+        output = prompts.observation(turn.executions, self.calls.shown) if turn.executions else ""
         return "\n\n".join(filter(None, (output, complaint)))
 
     def repeats(self, turn: _Turn) -> bool:

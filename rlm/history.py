@@ -6,6 +6,8 @@ from rlm import prompts
 from rlm.clients.base import CHARS_PER_TOKEN
 from rlm.types import Message
 
+LONGEST_TOKEN = 8.0
+# characters; a server that makes more of them one token counts wrong, or only what was not cached
 REFILL = 0.6
 # of the room is used after compaction: each one spoils the prompt cache, so it must not come at every turn
 
@@ -22,6 +24,7 @@ class History:
             {"role": "user", "content": question},
         ]
         self._chars_per_token = CHARS_PER_TOKEN
+        self._longest_token = LONGEST_TOKEN
 
     def add(self, reply: str, observation: str) -> None:
         self.messages.append({"role": "assistant", "content": reply})
@@ -32,10 +35,16 @@ class History:
         if not self.messages[-1]["content"].endswith(note):
             self.messages[-1]["content"] += "\n\n" + note
 
-    def measure(self, prompt_tokens: int) -> None:
-        """Learns from the server's count of the present messages how long a token is."""
+    def measure(self, prompt_tokens: int, *, overflow: bool = False) -> None:
+        """Learns from the server's count of the present messages how long a token is.
+
+        overflow: it counted them to refuse them; such a count is not doubted later.
+        """
         if prompt_tokens > 0:
-            self._chars_per_token = max(1.0, self._characters() / prompt_tokens)
+            measured = max(1.0, self._characters() / prompt_tokens)
+            if overflow:
+                self._longest_token = min(self._longest_token, measured)
+            self._chars_per_token = min(measured, self._longest_token)
 
     def compact(self, tokens: int) -> int:
         """Shortens the history if it is longer than so many tokens; returns the characters left out."""

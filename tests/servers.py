@@ -16,6 +16,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
@@ -26,8 +27,13 @@ OVERFLOW = (5000, 4096)
 # tokens of the prompt and of the window that a reply with failure="overflow" tells
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 # of reasoning, in the words of OpenAI
+RESTART = 0.5
+# seconds
 ENDLESS_PIECES = 3000
 # of an endless reply, should nobody stop it
+
+
+Break = Literal["drop", "gone", "restart", "cut", "reset", "garbage", "shape", "error", "unfinished"]
 
 
 @dataclass(frozen=True)
@@ -46,12 +52,18 @@ class Reply:
     # an error answer in place of a reply
     retry_after: str | None = None
     # header of such an answer
-    breaks: Literal["drop", "cut", "reset", "garbage", "shape", "error", "unfinished"] | None = None
-    # drop: the connection, before any answer; in the middle of the reply: cut it off, reset the connection,
-    # send what is not JSON, or JSON of another shape, or an error; unfinished: end it in good order, but
-    # without its last message
+    breaks: Break | None = None
+    # drop: the connection, before any answer; gone, restart: all of them, and no other is accepted any more,
+    # or for a while; in the middle of the reply: cut it off, reset the connection, send what is not JSON, or
+    # JSON of another shape, or an error; unfinished: end it in good order, but without its last message
     stalls: Literal["before", "within"] | None = None
     # silence before the answer begins, or after its first piece, until the client hangs up
+    status: int | None = None
+    # of an error answer in place of a reply, with `text`, as a page of HTML where there is none
+    delay: float = 0.0
+    # seconds before the answer begins
+    usage: Literal["true", "none", "zero", "huge"] = "true"
+    # what the server says of the tokens
 
 
 class Refusal(Exception):
@@ -128,6 +140,10 @@ class FakeServer(ThreadingHTTPServer):
     def __init__(self, *replies: Reply, key: str | None = None) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.replies = list(replies)
+        self.script: Callable[[dict[str, Any]], Reply] | None = None
+        # gives the reply to a request, where `replies` has none
+        self.told: list[tuple[int, int]] = []
+        # tokens of prompt and reply, of each reply that was told to its end
         self.key = key
         # None: any key will do
         self.requests: list[tuple[str, dict[str, Any]]] = []
@@ -142,7 +158,8 @@ class FakeServer(ThreadingHTTPServer):
         # a client has closed its connection in the middle of a reply
         self.stopping = threading.Event()
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01})
+        self._connections: set[socket.socket] = set()
+        self._listen()
 
     @property
     def url(self) -> str:
@@ -154,14 +171,37 @@ class FakeServer(ThreadingHTTPServer):
         return [body for route, body in self.requests if route == self.chat_path]
 
     def __enter__(self) -> FakeServer:
-        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stopping.set()
+        self._end()
+
+    def _listen(self) -> None:
+        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+
+    def _end(self) -> None:
         self.shutdown()
         self._thread.join()
         self.server_close()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def go_away(self, seconds: float | None) -> None:
+        """Ends all connections and takes none, for a while or for good."""
+        self._end()
+        for connection in self._connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        if seconds is not None:
+            time.sleep(seconds)
+            self.socket = socket.socket()
+            self.server_bind()
+            self.server_activate()
+            self._listen()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         import sys
@@ -181,7 +221,7 @@ class FakeServer(ThreadingHTTPServer):
         headers = {name.lower(): value for name, value in handler.headers.items()}
         with self._lock:
             self.headers.append(headers)
-            reply = self.replies.pop(0) if self.replies else Reply()
+            reply = self.replies.pop(0) if self.replies else self.script(body) if self.script else Reply()
         try:
             json.dumps(body, ensure_ascii=False).encode()
         except UnicodeEncodeError:
@@ -193,8 +233,17 @@ class FakeServer(ThreadingHTTPServer):
         elif reply.failure:
             status, error = self.failure(reply.failure, body["model"], sent_key)
             handler.send_json(status, error, {"Retry-After": reply.retry_after} if reply.retry_after else {})
+        elif reply.status:
+            said = reply.text or "<html><body><h1>Out of order</h1></body></html>"
+            answer = self.error_body("api_error", said) if reply.text else said
+            handler.send_json(
+                reply.status, answer, {"Retry-After": reply.retry_after} if reply.retry_after else {}
+            )
         elif reply.breaks == "drop":
             handler.reset()
+        elif reply.breaks in ("gone", "restart"):
+            self.go_away(RESTART if reply.breaks == "restart" else None)
+            handler.close_connection = True
         elif reply.stalls == "before":
             handler.wait_for_hang_up()
         else:
@@ -206,6 +255,7 @@ class FakeServer(ThreadingHTTPServer):
         parts = itertools.chain(
             (("thinking", word) for word in pieces(reply.thinking, None)), (("text", w) for w in said)
         )
+        time.sleep(reply.delay)
         handler.begin(self.content_type)
         for data in self.start(body):
             handler.send_chunk(data)
@@ -221,10 +271,17 @@ class FakeServer(ThreadingHTTPServer):
                 return None
             if reply.endless:
                 time.sleep(0.002)
-        for data in self.end(reply, sent, body):
+        tokens = self.tokens(body), sent
+        with self._lock:
+            self.told.append(tokens)
+        for data in self.end(reply, {"zero": (0, 0), "huge": (10**12, 10**12)}.get(reply.usage, tokens)):
             handler.send_chunk(data)
         handler.wfile.write(b"0\r\n\r\n")
         return None
+
+    def tokens(self, body: dict[str, Any]) -> int:
+        """Of a prompt."""
+        return PROMPT_TOKENS
 
     def break_off(self, handler: Handler, how: str) -> bool:
         """Whether the reply is over."""
@@ -264,12 +321,15 @@ class FakeServer(ThreadingHTTPServer):
     def piece(self, kind: str, text: str) -> bytes:
         raise NotImplementedError
 
-    def end(self, reply: Reply, sent: int, body: dict[str, Any]) -> Iterator[bytes]:
+    def end(self, reply: Reply, tokens: tuple[int, int]) -> Iterator[bytes]:
         raise NotImplementedError
 
 
 class FakeOllama(FakeServer):
-    """Ollama's native API."""
+    """Ollama's native API: loads a model anew at a request with other settings, cuts long prompts unasked.
+
+    Compared with Ollama 0.33. A token is four characters here.
+    """
 
     chat_path = "POST /api/chat"
     content_type = "application/x-ndjson"
@@ -298,6 +358,21 @@ class FakeOllama(FakeServer):
         self.models |= {name: shown() for name in models}
         self.loaded: dict[str, int] = {}
         # name -> context_length
+        self.loads: list[str] = []
+        # names of models, in the order of their loading
+        self.load_seconds = self.reply_seconds = 0.0
+        # how long it takes to load a model, and to begin a reply
+        self.slots = threading.Semaphore(1000)
+        # replies at once
+        self.most_context = 2**40
+        # tokens that it allocates at most
+        self.counts = False
+        # whether it tells how many tokens a prompt has; else PROMPT_TOKENS
+        self.cut = 0
+        # prompts that were cut in silence
+        self.library: dict[str, dict[str, Any]] = {}
+        # models that can be pulled
+        self._settings: dict[str, tuple[Any, ...]] = {}
         self.chat_error: tuple[int, Any] | None = None
         # answers every chat request
         self.errors_sent = 0
@@ -315,6 +390,10 @@ class FakeOllama(FakeServer):
             return handler.send_json(200, self.models[tagged(body["model"])])
         if route == "GET /api/tags":
             return handler.send_json(200, {"models": [{"name": name, "size": 1000} for name in self.models]})
+        if route == "GET /api/version":
+            return handler.send_json(200, {"version": "0.33.0"})
+        if route == "POST /api/pull":
+            return self.pull(handler, body["model"])
         if route == "GET /api/ps":
             running = [{"name": name, "context_length": length} for name, length in self.loaded.items()]
             return handler.send_json(200, {"models": running})
@@ -324,14 +403,58 @@ class FakeOllama(FakeServer):
         if self.chat_error:
             self.errors_sent += 1
             return handler.send_json(*self.chat_error)
-        return super().chat(handler, body)
+        if tagged(body["model"]) not in self.models:
+            return handler.send_json(404, {"error": f"model '{body['model']}' not found"})
+        if not body["messages"]:
+            self.check(body | {"messages": [{"role": "user", "content": ""}], "stream": True}, {})
+            self.load(body)
+            return handler.send_json(200, {"model": body["model"], "done": True, "done_reason": "load"})
+        self.load(body)
+        tokens, window = count(body["messages"]), self.loaded[tagged(body["model"])]
+        if tokens > window and body.get("truncate", True):
+            self.cut += 1
+            last = body["messages"][-1]
+            body = body | {"messages": [last | {"content": text_of(last)[: 2 * window]}]}
+        elif tokens > window:
+            return handler.send_json(400, self.overflow(tokens, window))
+        with self.slots:
+            time.sleep(self.reply_seconds)
+            return super().chat(handler, body)
+
+    def load(self, body: dict[str, Any]) -> None:
+        """Loads the model, unless it is there with these very settings."""
+        name, options = tagged(body["model"]), body["options"]
+        fixed = ("num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread")
+        settings = (*map(options.get, fixed), body.get("shift", True))
+        with self._lock:
+            if self._settings.get(name) == settings:
+                return
+            self._settings[name] = settings
+            self.loads.append(name)
+            self.loaded[name] = min(options.get("num_ctx", 4096), self.most_context)
+            time.sleep(self.load_seconds)
+
+    def pull(self, handler: Handler, model: str) -> None:
+        handler.begin(self.content_type)
+        told: list[dict[str, Any]] = [{"status": "pulling manifest"}]
+        if tagged(model) in self.library:
+            self.models[tagged(model)] = self.library[tagged(model)]
+            part = {"status": "pulling a1", "digest": "sha256:a1", "total": 100}
+            told += [part, part | {"completed": 50}, part | {"completed": 100}]
+            told += [{"status": "verifying sha256 digest"}, {"status": "success"}]
+        else:
+            told += [{"error": "pull model manifest: file does not exist"}]
+        for line in told:
+            handler.send_chunk(self.frame(json.dumps(line)))
+        handler.wfile.write(b"0\r\n\r\n")
 
     def check(self, body: dict[str, Any], headers: dict[str, str]) -> None:
         unknown = (set(body) - self.FIELDS) | (set(body.get("options", {})) - self.OPTIONS)
         if unknown:
             raise Refusal(f"unknown fields: {sorted(unknown)}")
         check_messages(body)
-        if "think" in body and "thinking" not in self.models[tagged(body["model"])]["capabilities"]:
+        able = self.models[tagged(body["model"])].get("capabilities", ())
+        if body.get("think") and "thinking" not in able:
             raise Refusal(f'"{body["model"]}" does not support thinking')
         for name in ("num_ctx", "num_predict"):
             if not isinstance(body["options"].get(name), int):
@@ -343,20 +466,23 @@ class FakeOllama(FakeServer):
         return {"error": message}
 
     def failure(self, kind: str, model: str, key: str) -> tuple[int, Any]:
-        prompt, window = OVERFLOW
+        return {
+            "missing": (404, {"error": f"model '{model}' not found"}),
+            "busy": (503, {"error": "server busy, please try again.  maximum pending requests exceeded"}),
+            "overflow": (400, self.overflow(*OVERFLOW)),
+            "refused": (400, {"error": "this request is beyond me"}),
+        }[kind]
+
+    def overflow(self, prompt: int, window: int) -> dict[str, str]:
+        said = f"request ({prompt} tokens) exceeds the available context size ({window} tokens)"
         nested = {
             "code": 400,
-            "message": f"the request exceeds the available context size ({window} tokens), try increasing it",
+            "message": f"{said}, try increasing it",
             "type": "exceed_context_size_error",
             "n_prompt_tokens": prompt,
             "n_ctx": window,
         }
-        return {
-            "missing": (404, {"error": f"model '{model}' not found"}),
-            "busy": (503, {"error": "server busy, please try again.  maximum pending requests exceeded"}),
-            "overflow": (400, {"error": json.dumps({"error": nested})}),
-            "refused": (400, {"error": "this request is beyond me"}),
-        }[kind]
+        return {"error": json.dumps({"error": nested})}
 
     def frame(self, data: str, event: str = "") -> bytes:
         return data.encode() + b"\n"
@@ -373,15 +499,18 @@ class FakeOllama(FakeServer):
             json.dumps({"model": "tiny", "message": message, "done": False}, ensure_ascii=False)
         )
 
-    def end(self, reply: Reply, sent: int, body: dict[str, Any]) -> Iterator[bytes]:
-        last = {
-            "model": body["model"],
+    def tokens(self, body: dict[str, Any]) -> int:
+        return count(body["messages"]) if self.counts else PROMPT_TOKENS
+
+    def end(self, reply: Reply, tokens: tuple[int, int]) -> Iterator[bytes]:
+        last: dict[str, Any] = {
+            "model": "tiny",
             "message": {"role": "assistant", "content": ""},
             "done": True,
             "done_reason": reply.finish,
-            "prompt_eval_count": PROMPT_TOKENS,
-            "eval_count": sent,
         }
+        if reply.usage != "none":
+            last |= {"prompt_eval_count": tokens[0], "eval_count": tokens[1]}
         yield self.frame(json.dumps(last))
 
 
@@ -489,19 +618,20 @@ class FakeOpenAI(FakeServer):
         return self.event([{"index": 0, "delta": delta, "finish_reason": finish}])
 
     def start(self, body: dict[str, Any]) -> Iterator[bytes]:
+        self.asked_for_usage = body.get("stream_options") == {"include_usage": True}
         yield self.delta(role="assistant", content="")
 
     def piece(self, kind: str, text: str) -> bytes:
         return self.delta(**{"content" if kind == "text" else self.thinking_field: text})
 
-    def end(self, reply: Reply, sent: int, body: dict[str, Any]) -> Iterator[bytes]:
+    def end(self, reply: Reply, tokens: tuple[int, int]) -> Iterator[bytes]:
         yield self.delta(reply.finish)
-        if body.get("stream_options") == {"include_usage": True}:
+        if self.asked_for_usage and reply.usage != "none":
             usage = {
-                "prompt_tokens": PROMPT_TOKENS,
-                "completion_tokens": sent,
-                "total_tokens": PROMPT_TOKENS + sent,
-                "prompt_tokens_details": {"cached_tokens": CACHED_TOKENS},
+                "prompt_tokens": tokens[0],
+                "completion_tokens": tokens[1],
+                "total_tokens": sum(tokens),
+                "prompt_tokens_details": {"cached_tokens": CACHED_TOKENS if tokens[0] else 0},
                 "completion_tokens_details": {"reasoning_tokens": thought(reply)},
             }
             yield self.event([], usage=usage)
@@ -644,10 +774,10 @@ class FakeAnthropic(FakeServer):
     def piece(self, kind: str, text: str) -> bytes:
         return self.event("content_block_delta", index=0, delta={"type": f"{kind}_delta", kind: text})
 
-    def end(self, reply: Reply, sent: int, body: dict[str, Any]) -> Iterator[bytes]:
+    def end(self, reply: Reply, tokens: tuple[int, int]) -> Iterator[bytes]:
         reason = {"stop": "end_turn", "length": "max_tokens"}.get(reply.finish, reply.finish)
         yield self.event("content_block_stop", index=0)
-        usage = {"output_tokens": sent, "output_tokens_details": {"thinking_tokens": thought(reply)}}
+        usage = {"output_tokens": tokens[1], "output_tokens_details": {"thinking_tokens": thought(reply)}}
         yield self.event("message_delta", delta={"stop_reason": reason}, usage=usage)
         yield self.event("message_stop")
 
@@ -685,6 +815,11 @@ def text_of(message: dict[str, Any]) -> str:
     return content if isinstance(content, str) else "".join(block["text"] for block in content)
 
 
+def count(messages: Sequence[dict[str, Any]]) -> int:
+    """Tokens, as FakeOllama counts them."""
+    return sum(len(text_of(message)) for message in messages) // 4
+
+
 def pieces(text: str, step: int | None) -> list[str]:
     """A reply's text as it is streamed."""
     if step:
@@ -701,17 +836,23 @@ def tagged(model: str) -> str:
     return model if ":" in model else f"{model}:latest"
 
 
-def shown(length: int = 8192, layers: int = 2, capabilities: list[str] | None = None) -> dict[str, Any]:
+def shown(
+    length: int = 8192,
+    layers: int = 2,
+    capabilities: list[str] | None = None,
+    architecture: str = "tiny",
+) -> dict[str, Any]:
     """A reply of /api/show; with two layers a token of context takes 64 bytes, which always fit."""
+    facts = {
+        "context_length": length,
+        "block_count": layers,
+        "attention.head_count": 4,
+        "attention.head_count_kv": 1,
+        "attention.key_length": 8,
+        "attention.value_length": 8,
+    }
     return {
         "capabilities": capabilities or ["completion"],
-        "model_info": {
-            "general.architecture": "tiny",
-            "tiny.context_length": length,
-            "tiny.block_count": layers,
-            "tiny.attention.head_count": 4,
-            "tiny.attention.head_count_kv": 1,
-            "tiny.attention.key_length": 8,
-            "tiny.attention.value_length": 8,
-        },
+        "model_info": {"general.architecture": architecture}
+        | {f"{architecture}.{name}": fact for name, fact in facts.items()},
     }

@@ -119,6 +119,7 @@ def _quick_retries_and_no_settings_of_ours(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(wire, "BACKOFF", 0.001)
     # A port may come back, with another server behind it.
     monkeypatch.setattr("rlm.clients.ollama._windows", {})
+    monkeypatch.setattr("rlm.clients.ollama._confirmed", set())
     monkeypatch.setattr("rlm.clients.ollama_server._facts", {})
     for name in list(os.environ):
         if (
@@ -322,7 +323,7 @@ class TestContract:
         shown = f"{caught.value} {caught.value!r} {caught.value.__cause__}"
         assert KEY not in shown
         assert KEY[:8] not in shown
-        assert "_API_KEY" in shown or "Sign in at https://ollama.com/connect" in shown
+        assert "_API_KEY" in shown or '"ollama signin" or open https://ollama.com/connect' in shown
         assert (server.headers[0].get("authorization") == f"Bearer {KEY}") == case.sends_key
         assert len(server.chats) == 1
 
@@ -579,13 +580,119 @@ class TestOllama:
             pytest.param("thinker:4b", False, "high", "high", id="call-over-client"),
             pytest.param("thinker:4b", True, False, False, id="call-off"),
             pytest.param("tiny", True, True, None, id="cannot-think"),
+            pytest.param("tiny", None, False, None, id="cannot-think-and-need-not"),
+            pytest.param("gpt-oss:20b", None, None, None, id="levels-nobody-asked"),
+            pytest.param("gpt-oss:20b", None, False, "low", id="levels-off"),
+            pytest.param("gpt-oss:20b", True, None, "medium", id="levels-on"),
+            pytest.param("gpt-oss:20b", None, "high", "high", id="levels"),
         ],
     )
     def test_think_is_sent_when_asked_for_and_possible(
         self, ollama: FakeOllama, model: str, of_client: Any, of_call: Any, sent: Any
     ) -> None:
+        ollama.models["gpt-oss:20b"] = shown(capabilities=["completion", "thinking"], architecture="gptoss")
         ask(Ollama(model, host=ollama.url, think=of_client), think=of_call)
         assert ollama.chats[0].get("think") == sent
+
+    def test_a_model_that_cannot_think_is_said_once(
+        self, ollama: FakeOllama, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with closing(Ollama("tiny", host=ollama.url)) as client:
+            for think in (False, True, True):
+                client.complete([user("?")], Options(think=think))
+        assert [record.getMessage() for record in caplog.records] == [
+            f"Ollama at {ollama.url}: tiny cannot think; it goes on without."
+        ]
+
+    def test_a_refusal_to_think_is_remembered(self, ollama: FakeOllama) -> None:
+        del ollama.models["tiny:latest"]["capabilities"]  # as an older Ollama, which does not tell them
+        with closing(Ollama("tiny", host=ollama.url)) as client:
+            for _ in range(2):
+                assert client.complete([user("?")], Options(think=True)).text == "echo: ?"
+        assert [chat.get("think") for chat in ollama.chats] == [True, None, None]
+        assert ollama.violations.pop() == '"tiny" does not support thinking'
+
+    def test_a_model_that_is_no_chat_model_is_said_at_once(self, ollama: FakeOllama) -> None:
+        ollama.models["nomic:latest"] = shown(capabilities=["embedding"])
+        with closing(Ollama("nomic", host=ollama.url)) as client, pytest.raises(RequestRefused) as caught:
+            client.window()
+        assert '"nomic"' in str(caught.value)
+        assert "no chat model" in str(caught.value)
+
+    def test_a_missing_model_is_pulled_where_that_is_wanted(self, ollama: FakeOllama) -> None:
+        ollama.library["new:latest"] = shown(length=4000)
+        seen: list[tuple[int, int, str]] = []
+        with closing(Ollama("new", host=ollama.url, pull=True)) as client:
+            client.prepare(lambda *progress: seen.append(progress))
+            assert client.window() == 4000
+        assert [(done, size) for done, size, _ in seen] == [
+            (0, 100),
+            (50, 100),
+            (100, 100),
+            (100, 100),
+            (100, 100),
+        ]
+        assert ask(Ollama("new", host=ollama.url, pull=True)) == "echo: ?"
+        assert [route for route, _ in ollama.requests].count("POST /api/pull") == 1
+
+    @pytest.mark.parametrize("call", ["window", "prepare", "complete"])
+    def test_a_pull_that_fails_says_why(self, ollama: FakeOllama, call: str) -> None:
+        with (
+            closing(Ollama("nope", host=ollama.url, pull=True)) as client,
+            pytest.raises(ModelNotFound) as caught,
+        ):
+            getattr(client, call)(*([[user("?")], Options()] if call == "complete" else []))
+        assert str(caught.value).endswith('could not pull "nope": pull model manifest: file does not exist')
+
+    def test_preparing_loads_the_model_as_the_calls_will_want_it(self, ollama: FakeOllama) -> None:
+        with closing(Ollama("tiny", host=ollama.url)) as client:
+            client.prepare()
+            assert ollama.loads == ["tiny:latest"]
+            client.complete([user("?")], Options(max_tokens=7, temperature=0.1))
+        assert ollama.loads == ["tiny:latest"]
+
+    def test_a_model_in_the_cloud_is_not_loaded(self, ollama: FakeOllama) -> None:
+        ollama.models["tiny:latest"] = {**shown(), "remote_host": "https://ollama.com"}
+        with closing(Ollama("tiny", host=ollama.url)) as client:
+            client.prepare()
+            assert ollama.chats == []
+            assert client.complete([user("?")], Options()).text == "echo: ?"
+        assert "GET /api/ps" not in [route for route, _ in ollama.requests]
+
+    def test_preparing_can_be_cancelled(self, ollama: FakeOllama) -> None:
+        ollama.load_seconds = 3
+        cancel = Cancel()
+        threading.Timer(0.2, cancel.set).start()
+        began = time.monotonic()
+        with closing(Ollama("tiny", host=ollama.url)) as client, pytest.raises(Cancelled):
+            client.prepare(cancel=cancel)
+        assert time.monotonic() - began < 2
+
+    def test_a_window_other_than_asked_for_is_said_once(
+        self, ollama: FakeOllama, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        ollama.most_context = 2048
+        with closing(Ollama("tiny", host=ollama.url)) as client:
+            for _ in range(2):
+                client.complete([user("?")], Options())
+        told = "has loaded tiny with a window of 2048 tokens, not the 8192 that it was asked for"
+        assert caplog.text.count(told) == 1
+
+    def test_no_prompt_is_cut_in_silence(self, ollama: FakeOllama) -> None:
+        with closing(Ollama("tiny", host=ollama.url)) as client, pytest.raises(ContextOverflow) as caught:
+            client.complete([user("word " * 10_000)], Options())
+        assert (caught.value.prompt_tokens, caught.value.window) == (12_500, 8192)
+        assert ollama.cut == 0
+
+    def test_the_stand_in_cuts_a_prompt_that_does_not_forbid_it(self, ollama: FakeOllama) -> None:
+        import httpx2
+
+        body = {"model": "tiny", "messages": [user("Question?"), user("word " * 10_000)], "stream": True}
+        settings = {"num_ctx": 4096, "num_predict": 9}
+        reply = httpx2.post(f"{ollama.url}/api/chat", json=body | {"options": settings}, trust_env=False)
+        assert reply.status_code == 200
+        assert ollama.cut == 1
+        assert "Question?" not in reply.text
 
     def test_a_reply_spent_on_thinking_is_asked_for_without(self, ollama: FakeOllama) -> None:
         ollama.replies = [Reply("", thinking="hm hm", finish="length")]
@@ -621,9 +728,12 @@ class TestOllama:
         assert ollama.chats[0]["options"]["num_ctx"] == 150_000
         assert "may not fit in memory" in caplog.text
 
-    def test_an_explicit_window_stops_at_the_models_length(self, ollama: FakeOllama) -> None:
+    def test_an_explicit_window_stops_at_the_models_length(
+        self, ollama: FakeOllama, caplog: pytest.LogCaptureFixture
+    ) -> None:
         ask(Ollama("tiny", host=ollama.url, num_ctx=9000))
         assert ollama.chats[0]["options"]["num_ctx"] == 8192
+        assert "num_ctx=9000 is beyond tiny, which has 8192" in caplog.text
 
     def test_an_explicit_window_holds_for_every_client_from_then_on(
         self, ollama: FakeOllama, caplog: pytest.LogCaptureFixture

@@ -7,6 +7,7 @@ import json
 import pickle
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
@@ -525,6 +526,36 @@ def test_an_overflow_that_the_server_reports_is_mended_once():
     )
     assert ask(client).answer == "1"
     assert len(json.dumps(client.requests[3])) < len(json.dumps(client.requests[2]))
+
+
+class Windowless(ScriptedClient):
+    """Does what it is told where it is asked for its window."""
+
+    def __init__(self, answer: Callable[[], int]) -> None:
+        super().__init__(["FINAL(1)"])
+        self.window = answer
+
+
+def test_a_server_that_is_not_there_when_the_window_is_asked_for_ends_the_run_like_any_other():
+    def nobody() -> int:
+        raise Unreachable("nobody is there")
+
+    seen = []
+    with pytest.raises(Unreachable) as caught:
+        ask(Windowless(nobody), on_event=seen.append)
+    assert caught.value.result.stop_reason == "error"
+    assert isinstance(seen[-1], events.RunFinished)
+
+
+@pytest.mark.parametrize("how", ["cancelled", "timeout"])
+def test_a_run_can_be_stopped_while_the_window_is_asked_for(how: str):
+    never, cancel = threading.Event(), Cancel()
+    threading.Timer(0.1, cancel.set, ["cancelled"]).start() if how == "cancelled" else None
+    rlm = RLM(root_client=Windowless(lambda: never.wait(20) or 1), timeout=0.1 if how == "timeout" else None)
+    began = time.monotonic()
+    assert rlm.completion("?", TEXT, cancel=cancel).stop_reason == how
+    assert time.monotonic() - began < 5
+    never.set()
 
 
 # Events and record

@@ -14,15 +14,19 @@ from rlm.errors import ConfigurationError, RLMError
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 # exit codes
-COMMANDS = "bench: compare models; demo: find a number hidden in 10,000 lines"
+COMMANDS = "bench: compare models; demo: find a number hidden in 10,000 lines; doctor: check the set-up"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The console command: `rlm demo …`."""
+    """The console command: `rlm bench …`, `rlm demo …`, `rlm doctor …`."""
     from rlm import __version__
-    from rlm.cli import bench, demo
+    from rlm.cli import bench, demo, doctor
 
-    commands: dict[str, Callable[[Sequence[str]], int]] = {"bench": bench.main, "demo": demo.main}
+    commands: dict[str, Callable[[Sequence[str]], int]] = {
+        "bench": bench.main,
+        "demo": demo.main,
+        "doctor": doctor.main,
+    }
     parser = argparse.ArgumentParser(prog="rlm", description=sys.modules["rlm"].__doc__)
     parser.add_argument("--version", action="version", version=f"rlm-ollama {__version__}")
     parser.add_argument("command", choices=commands, help=COMMANDS)

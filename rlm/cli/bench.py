@@ -119,7 +119,7 @@ class Benchmark:
 
     def warm_up(self, model: Model) -> Client:
         """The model's client, after a short call that loads the model and shows whether it answers."""
-        client = resolve(model.spec, host=self.args.ollama_host, think=self.args.think)
+        client = resolve(model.spec, host=self.args.ollama_host, think=self.args.think, pull=self.args.pull)
         prepare(client, self.screen, self.cancel)
         options = Options(max_tokens=WARM_UP_TOKENS, think=self.args.think, cancel=self.cancel)
         status = self.screen.status(Text(f"Warming up {printable(model.name)}"), refresh_per_second=REFRESHES)

@@ -31,6 +31,7 @@ def main(argv: Sequence[str] | None = None, *, model: str = MODEL) -> int:
     parser.add_argument("--lines", type=int, default=10_000, help="size of the haystack (default: 10000)")
     parser.add_argument("--seed", type=int, help="of the haystack; default: a new one each time")
     parser.add_argument("--host", help="Ollama's address")
+    parser.add_argument("--pull", action="store_true", help="let Ollama download the model if it is missing")
     parser.add_argument("--verbose", action="store_true", help="show whole outputs")
     args = parser.parse_args(argv)
     if args.lines < 1:
@@ -41,8 +42,8 @@ def main(argv: Sequence[str] | None = None, *, model: str = MODEL) -> int:
 
 
 def run(args: argparse.Namespace, model: str, console: Console, cancel: Cancel) -> int:
-    name = args.model or available(model, args.host, console)
-    client = resolve(name, host=args.host)
+    name = args.model or (model if args.pull else available(model, args.host, console))
+    client = resolve(name, host=args.host, pull=args.pull)
     prepare(client, console, cancel)
     sample = niah.sample(args.seed, lines=args.lines)
     console.print(f"A number is hidden in {args.lines:,} random lines (seed {args.seed}).", highlight=False)
@@ -64,7 +65,7 @@ def available(model: str, host: str | None, console: Console) -> str:
     try:
         if tagged(model) in map(tagged, client.available()):
             return model
-        reason = f"Ollama at {client.host} does not have {model} (to get it: ollama pull {model})."
+        reason = f"Ollama at {client.host} does not have {model} (to get it: --pull)."
     except ClientError:
         reason = f"No Ollama at {client.host}."
     console.print(f"{reason} Taking the embedded model {EMBEDDED}.", highlight=False, soft_wrap=True)

@@ -24,6 +24,8 @@ OUTPUT_LINES = 12
 # of a cell's output that are shown unless all are asked for
 STREAM_LINES = 15
 # of the reply that is being written
+SILENCE = 8.0
+# seconds of waiting for a reply to begin before the display says what may be going on
 REFRESHES = 4
 # a second; each one takes time from a model on the same CPU
 
@@ -41,6 +43,8 @@ class Display:
         self._reply = ""
         self._usage = Usage()
         self._sub_calls = self._sub_calls_done = 0
+        self._silent_since = 0.0
+        # when the root was asked; 0 once it has begun to reply
 
     def __enter__(self) -> Display:
         if self.console.is_terminal:
@@ -64,10 +68,11 @@ class Display:
                 sub = "" if event.sub == event.root else f", sub calls: {event.sub}"
                 self._line(f"{event.root}{sub} · {size_of(event.context)}", "dim")
             case events.TurnStarted():
-                self._status, self._reply = f"turn {event.turn}", ""
+                self._status, self._reply, self._silent_since = f"turn {event.turn}", "", time.monotonic()
                 self._sub_calls = self._sub_calls_done = 0
             case events.TextStreamed():
                 self._reply += printable(event.text)
+                self._silent_since = 0.0
             case events.TextRestarted():
                 self._reply = ""
             case events.CellStarted():
@@ -125,6 +130,8 @@ class Display:
             return Text("")
         tokens = self._usage.prompt_tokens + self._usage.completion_tokens
         parts = [self._status, f"{time.monotonic() - self._began:.0f} s", f"{tokens:,} tokens"]
+        if self._silent_since and time.monotonic() - self._silent_since > SILENCE:
+            parts.append("waiting for the model, which may be loading, reading or thinking")
         if self._sub_calls:
             parts.append(f"sub calls {self._sub_calls_done} of {self._sub_calls}")
         self._spinner.update(text=Text(" · ".join(parts), "dim"))

@@ -17,6 +17,9 @@ from rlm.types import Completion, Message, Usage
 CHARS_PER_TOKEN = 3.5
 # a cautious mean over English text and code; only for estimates, which are marked as such
 
+Progress = Callable[[int, int, str], object]
+# called with the bytes that are there, the bytes of the whole model, and where they come from
+
 logger = logging.getLogger(__name__)
 
 

@@ -97,11 +97,16 @@ def is_overflow(said: str) -> bool:
     return bool(_OVERFLOW.search(said))
 
 
-def unreachable(cause: BaseException | None, *, server: str, url: str, advice: str) -> Unreachable:
-    """The error for a connection that could not be made, or broke before the answer began."""
+def unreachable(
+    cause: BaseException | None, *, server: str, url: str, advice: str, met: bool = False
+) -> Unreachable:
+    """The error for a connection that could not be made, or broke before the answer began.
+
+    met: whether the server has answered before, so that it may be restarting.
+    """
     error = Unreachable(f"Cannot reach {server}. {advice} ({type(cause).__name__}: {quote(str(cause))})")
     # Nothing listens on this machine: that does not change within seconds, so the reader learns it at once.
-    error.retryable = not (type(cause).__name__ == "ConnectError" and on_this_machine(url))
+    error.retryable = met or not (type(cause).__name__ == "ConnectError" and on_this_machine(url))
     return error
 
 

@@ -27,6 +27,10 @@ class ModelFacts:
     # memory that one token of context takes, with a cache of 16-bit floats
     thinks: bool | None = None
     # None: the server does not say
+    levels: bool = False
+    # thinks at a level, always, and takes no True or False for it
+    chats: bool | None = None
+    # False: it does something else, such as embeddings
     remote: bool = False
     # runs elsewhere, this server only passes it on
 
@@ -39,6 +43,8 @@ class ModelFacts:
             length=_number(info, "context_length") or None,
             kv_bytes=kv_bytes_per_token(info),
             thinks=None if capabilities is None else "thinking" in capabilities,
+            levels="gptoss" in str(info.get("general.architecture")).replace("-", ""),
+            chats=None if capabilities is None else "completion" in capabilities,
             remote=bool(shown.get("remote_host")),
         )
 

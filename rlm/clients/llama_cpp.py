@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from rlm.cancel import Cancel
 from rlm.clients import weights
-from rlm.clients.base import Chunk, Options, ask, collect
+from rlm.clients.base import Chunk, Options, Progress, ask, collect
 from rlm.errors import ClientError, ConfigurationError, ContextOverflow, InvalidReply, RequestRefused
 from rlm.types import Completion, Message, Usage
 
@@ -77,7 +77,7 @@ class LlamaCpp:
     def window(self) -> int:
         return self._window
 
-    def prepare(self, on_progress: weights.Progress | None = None, cancel: Cancel | None = None) -> None:
+    def prepare(self, on_progress: Progress | None = None, cancel: Cancel | None = None) -> None:
         """Downloads the file if it is not there and loads it, so that the first call need not wait."""
         self._load(on_progress, cancel or Cancel())
 
@@ -95,12 +95,14 @@ class LlamaCpp:
         }
         if options.temperature is not None:
             request["temperature"] = options.temperature
+        if options.think is not None:  # templates of models that cannot think take no notice
+            request["chat_template_kwargs"] = {"enable_thinking": bool(options.think)}
         model = self._load(None, options.cancel)
         if messages and messages[0]["role"] == "system":
             _read_instructions(model, messages[0], options.cancel)
         return collect(_stream(model.server, request, options.cancel), messages, options)
 
-    def _load(self, on_progress: weights.Progress | None, cancel: Cancel) -> _Model:
+    def _load(self, on_progress: Progress | None, cancel: Cancel) -> _Model:
         path = weights.find(self.model, on_progress=on_progress, cancel=cancel)
         key = (os.getpid(), path, self._window)
         with _lock:

@@ -6,12 +6,14 @@ import difflib
 import json
 import logging
 import os
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from rlm.clients import failures, wire
 from rlm.clients.fit import NUM_CTX, ModelFacts, available_memory, choose
-from rlm.errors import ClientError, ConfigurationError, InvalidReply, RequestRefused
+from rlm.errors import ClientError, ConfigurationError, InvalidReply, ModelNotFound, RequestRefused
 
 if TYPE_CHECKING:
     import httpx2
@@ -34,7 +36,11 @@ class Server:
 
     @property
     def label(self) -> str:
-        return f"Ollama at {self.host}"
+        return f"Ollama at {failures.public(self.host)}"
+
+    @property
+    def is_cloud(self) -> bool:
+        return urlsplit(self.host).hostname == "ollama.com"
 
     def connect(self) -> httpx2.AsyncClient:
         """A pool of connections to it. Only wire limits the time between the pieces of a reply."""
@@ -69,7 +75,11 @@ class Server:
         A num_ctx other than the default is obeyed up to the model's length, with a warning beyond the memory.
         """
         facts = await self.facts(http, model)
+        if facts.chats is False:
+            raise RequestRefused(f'"{model}" on {self.label} is no chat model. Take another one.')
         longest = choose(num_ctx, facts, memory=None)
+        if longest < num_ctx != NUM_CTX:
+            logger.warning("num_ctx=%d is beyond %s, which has %d; that is used.", num_ctx, model, longest)
         if facts.remote or not failures.on_this_machine(self.host):
             return longest
         running = _entry(await self.ask(http, "GET", "/api/ps"), model)
@@ -81,6 +91,39 @@ class Server:
             return fitting
         logger.warning("num_ctx=%d may not fit in memory; for %s about %d would.", longest, model, fitting)
         return longest
+
+    async def loaded(self, http: httpx2.AsyncClient, model: str) -> int:
+        """The window in tokens that the server has allocated for a model, 0 where it has not loaded it."""
+        return _entry(await self.ask(http, "GET", "/api/ps"), model).get("context_length") or 0
+
+    async def pull(self, http: httpx2.AsyncClient, model: str) -> AsyncIterator[tuple[int, int]]:
+        """Makes the server download a model; yields the bytes that are there and those that are known of."""
+        import httpx2
+
+        failure: ClientError | None = None
+        sizes: dict[str, tuple[int, int]] = {}
+        status = ""
+        try:
+            async with http.stream("POST", "/api/pull", json={"model": model}) as response:
+                if response.status_code != 200:
+                    raise await self.failure(http, response, model)
+                async for line in lines(response):
+                    told = json.loads(line)
+                    if "error" in told:
+                        words = failures.quote(str(told["error"]))
+                        raise ModelNotFound(f'{self.label} could not pull "{model}": {words}')
+                    status = told["status"]
+                    if told.get("total"):
+                        sizes[told["digest"]] = told.get("completed") or 0, told["total"]
+                    yield sum(done for done, _ in sizes.values()), sum(size for _, size in sizes.values())
+        except httpx2.RequestError as error:
+            failure = self.unreachable(error)
+        except (ValueError, KeyError, TypeError):
+            failure = InvalidReply(f"{self.label} does not tell how far it is with pulling.")
+        if failure:
+            raise failure
+        if status != "success":
+            raise InvalidReply(f'{self.label} ended the pull of "{model}" without success.')
 
     async def names(self, http: httpx2.AsyncClient, *, timeout: float = METADATA_TIMEOUT) -> list[str]:
         """The installed models."""
@@ -94,22 +137,26 @@ class Server:
         path: str,
         *,
         model: str = "",
-        timeout: float = METADATA_TIMEOUT,
+        body: dict[str, Any] | None = None,
+        timeout: float | None = METADATA_TIMEOUT,
     ) -> dict[str, Any]:
-        """The answer to a question for which no model is loaded."""
+        """The answer to a question that is one JSON object."""
         import httpx2
 
+        failure: ClientError | None = None
+        answer: object = None
         try:
-            response = await http.request(
-                method, path, json={"model": model} if model else None, timeout=timeout
-            )
+            body = body or ({"model": model} if model else None)
+            response = await http.request(method, path, json=body, timeout=timeout)
             if response.status_code != 200:
-                raise await self.failure(http, response, model)
+                raise await self.failure(http, response, model or (body or {}).get("model", ""))
             answer = response.json()
         except httpx2.RequestError as error:
-            raise self.unreachable(error) from error
-        except ValueError as error:
-            raise InvalidReply(f"{self.label} answers {path} with something that is not JSON.") from error
+            failure = self.unreachable(error)
+        except ValueError:
+            failure = InvalidReply(f"{self.label} answers {path} with something that is not JSON.")
+        if failure:  # raised out here, where the request with its key does not become its context
+            raise failure
         return answer if isinstance(answer, dict) else {}
 
     async def failure(self, http: httpx2.AsyncClient, response: httpx2.Response, model: str) -> ClientError:
@@ -123,15 +170,16 @@ class Server:
             said,
             server=self.label,
             model=model,
-            on_auth=f"Sign in at {sign_in}" if sign_in else 'Run "ollama signin", or set OLLAMA_API_KEY.',
+            on_auth='Run "ollama signin"'
+            + (f" or open {sign_in}" if sign_in else ", or set OLLAMA_API_KEY."),
             on_missing=await self._remedy(http, model) if response.status_code == 404 and model else "",
             retry_after=failures.retry_after(response.headers),
         )
 
-    def unreachable(self, error: Exception) -> ClientError:
+    def unreachable(self, error: Exception, *, met: bool = False) -> ClientError:
         """The error that a lost connection means."""
         advice = 'Is "ollama serve" running? Set OLLAMA_HOST, or host=, if it runs elsewhere.'
-        return failures.unreachable(error, server=self.label, url=self.host, advice=advice)
+        return failures.unreachable(error, server=self.label, url=self.host, advice=advice, met=met)
 
     async def _remedy(self, http: httpx2.AsyncClient, model: str) -> str:
         """What to do about a model that is not there."""
@@ -140,9 +188,21 @@ class Server:
         except ClientError:
             names = []
         near = difflib.get_close_matches(model, names, n=3, cutoff=0.5) or names[:5]
-        return f'Run "ollama pull {model}"' + (
+        return f'Run "ollama pull {model}", or let it be pulled (pull=True, --pull)' + (
             f", or use one that is there: {', '.join(near)}." if near else "."
         )
+
+
+async def lines(response: httpx2.Response) -> AsyncIterator[bytes]:
+    """The lines of a stream. httpx2's own would split at U+0085 too, which may stand inside JSON."""
+    rest = b""
+    async for data in response.aiter_bytes():
+        *whole, rest = (rest + data).split(b"\n")
+        for line in whole:
+            if line.strip():
+                yield line
+    if rest.strip():
+        yield rest
 
 
 def ollama_host(value: str | None = None) -> str:

@@ -70,18 +70,23 @@ UNSUPPORTED = frozenset(
 
 
 def resolve(
-    name: str, *, host: str | None = None, num_ctx: int = NUM_CTX, think: bool | str | None = None
+    name: str,
+    *,
+    host: str | None = None,
+    num_ctx: int = NUM_CTX,
+    think: bool | str | None = None,
+    pull: bool = False,
 ) -> Client:
     """The client for a model's name; a bare one such as "qwen3:4b" is Ollama's.
 
-    host, num_ctx, think: as `Ollama` takes them; the other providers have no use for them.
+    host, num_ctx, think, pull: as `Ollama` takes them; the other providers have no use for them.
     Raises ConfigurationError for an empty name, a provider that is not known and a key that is missing.
     """
     provider, model = split(name)
     if provider.variable:
         return connect(provider, model)
     if provider.prefix == "ollama":
-        return _build(provider, model, host=host, num_ctx=num_ctx, think=think)
+        return _build(provider, model, host=host, num_ctx=num_ctx, think=think, pull=pull)
     return _build(provider, model)
 
 

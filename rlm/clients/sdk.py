@@ -57,6 +57,8 @@ class SDKClient(Remote[Any]):
         self._window = window
         self._window_settled = window is not None
         self._given_key = api_key
+        self._met = False
+        # whether the server has answered before
         self._refused: set[str] = set()
         # parameters, or "parameter=value", that the server does not take; changed on wire's loop alone
 
@@ -151,7 +153,7 @@ class SDKClient(Remote[Any]):
         try:
             async with await self._send(pool, messages, options) as events:
                 async for chunk in self._reply(events):
-                    answered = True
+                    answered = self._met = True
                     finished = finished or chunk.finish_reason is not None
                     yield chunk
         except (self._sdk().APIError, *broken) as error:
@@ -177,7 +179,9 @@ class SDKClient(Remote[Any]):
         if isinstance(error, sdk.APIConnectionError) and not answered:
             advice = "Check that the address is right and that a server answers there."
             cause = error.__cause__ or error
-            return failures.unreachable(cause, server=self.server, url=self.base_url, advice=advice)
+            return failures.unreachable(
+                cause, server=self.server, url=self.base_url, advice=advice, met=self._met
+            )
         said = failures.quote(str(error), secret=key)
         if failures.is_overflow(said):
             return failures.overflow(said, server=self.server, model=self.model)

@@ -17,13 +17,11 @@ from pathlib import Path
 
 from rlm.cancel import Cancel
 from rlm.clients import download
+from rlm.clients.base import Progress
 from rlm.errors import ConfigurationError, DownloadError
 
 if sys.platform != "win32":
     import fcntl
-
-Progress = Callable[[int, int, str], object]
-# called with the bytes that are there, the bytes of the whole file, and where they come from
 
 HUGGING_FACE = "https://huggingface.co"
 MAGIC = b"GGUF"

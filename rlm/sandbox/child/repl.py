@@ -26,6 +26,8 @@ from rlm.sandbox.limits import MAX_ANSWER, MAX_PROMPT, THREADS
 Ask = Callable[[list[str]], list[dict[str, Any]]]
 # sends prompts to the sub model; returns {"text": …} or {"error": …} for each, in order
 
+NEAREST = 5
+# lines that search() shows where nothing matches
 AROUND = 120
 # characters that search() gives on either side of a match in a long line or item
 STOP_WORDS = frozenset(
@@ -38,6 +40,20 @@ READY_MODULES = frozenset(
     "collections csv datetime functools io itertools json math operator random re statistics string".split()
 )
 # imported when a cell first names them: small models forget the import
+READY_NAMES = {
+    name: module
+    for module, names in {
+        "collections": "Counter OrderedDict defaultdict deque namedtuple",
+        "datetime": "timedelta",
+        "decimal": "Decimal",
+        "functools": "reduce",
+        "itertools": "combinations groupby permutations",
+        "math": "ceil floor sqrt",
+        "statistics": "mean median",
+    }.items()
+    for name in names.split()
+}
+# the same, from the modules named; no name that a model would give to data of its own
 
 
 class CellStopped(BaseException):
@@ -50,6 +66,8 @@ class Finished(SystemExit):
 
 class LLMQueryError(RuntimeError):
     """A sub call failed; the text says why."""
+
+    __module__ = "builtins"  # so that a traceback has the name alone
 
 
 class FailedQuery:
@@ -146,9 +164,7 @@ class Repl:
         text = self.names.get("context") if text is None else text
         found = list(_matches(regex, text))
         if not found and (words := _words(pattern)):
-            some = re.compile("|".join(map(re.escape, words)), re.IGNORECASE)
-            lines = itertools.islice(_matches(some, text), 10_000)
-            near = sorted(lines, key=lambda line: -len(set(some.findall(line.lower()))))[:3]
+            near = _nearest(words, text)
             advice = "\n  ".join(["Lines with some of its words:", *near]) if near else "Try other words."
             self.output.write(f"search: nothing matches {pattern!r}. {advice}\n")
         return found
@@ -264,6 +280,8 @@ class Repl:
         """Mends or refuses what small models often write, before any of the cell has run."""
         if isinstance(node, ast.Name) and node.id in READY_MODULES and node.id not in self.names:
             self.names[node.id] = importlib.import_module(node.id)
+        if isinstance(node, ast.Name) and node.id in READY_NAMES and node.id not in self.names:
+            self.names[node.id] = getattr(importlib.import_module(READY_NAMES[node.id]), node.id)
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             return
         if node.func.id == "FINAL_VAR" and any(isinstance(argument, ast.Name) for argument in node.args):
@@ -346,10 +364,22 @@ def _matches(regex: re.Pattern[str], text: Any) -> Iterator[str]:
             yield f"[{key!r}] {entry[max(0, found.start() - AROUND) : found.end() + AROUND]}"
 
 
+def _nearest(words: list[str], text: Any) -> list[str]:
+    """The lines or items with most of the words, where a rare word counts for more."""
+    weights: dict[str, float] = {}
+    for word in words:
+        regex = re.compile(re.escape(word), re.IGNORECASE)
+        lines = list(itertools.islice(_matches(regex, text), 10_000))
+        for line in lines:
+            weights[line] = weights.get(line, 0.0) + 1 / len(lines)
+    return sorted(weights, key=lambda line: -weights[line])[:NEAREST]
+
+
 def _words(text: str) -> list[str]:
-    """The words that a search for this text could look for."""
-    words = re.findall(r"[^\W_]{3,}", re.sub(r"\\.", " ", text.lower()))
-    return list(dict.fromkeys(word for word in words if word not in STOP_WORDS))[:8]
+    """The words that a search for this text could look for, those with hyphens whole as well."""
+    text = re.sub(r"\\.", " ", text.lower())
+    words = re.findall(r"[^\W_]+(?:-[^\W_]+)+", text) + re.findall(r"[^\W_]{3,}", text)
+    return list(dict.fromkeys(word for word in words if word not in STOP_WORDS))[:12]
 
 
 def _listed(numbers: list[int]) -> str:
