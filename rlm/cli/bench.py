@@ -34,6 +34,7 @@ from rlm.tasks import TASKS
 from rlm.types import Message
 
 WARM_UP_TOKENS = 64
+# of a reply that nobody reads
 
 
 def main(argv: Sequence[str] | None = None, *, clock: Callable[[], float] = time.monotonic) -> int:
