@@ -2,11 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test check fix clean
+.PHONY: help demo test check fix bench-peers clean
 .DEFAULT_GOAL := help
 
 help:  ## show the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 demo: .venv/.local  ## find a number hidden in 10,000 lines, with a real model
 	@$(BIN)/python example_niah.py $(ARGS)
@@ -23,6 +23,9 @@ check: .venv/.dev  ## format, lint, types and tests, as CI runs them
 fix: .venv/.dev  ## repair format and lint
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench-peers: .venv/.local  ## compare with other engines; takes hours
+	@$(BIN)/python benchmarks/peers.py $(ARGS)
 
 clean:  ## remove .venv and caches
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -81,8 +81,7 @@ def describe(context: dict[str, Any]) -> str:
 
 def observation(executions: Sequence[Execution], limit: int) -> str:
     """What the root is shown after its cells ran; `limit`: characters for each cell."""
-    last = executions[-1]
-    following = CORRECT if last.error else LOOK_ON if last.value in NOTHING else NEXT
+    following = CORRECT if executions[-1].error else NEXT
     return "\n\n".join([*(_observe(execution, limit) for execution in executions), following])
 
 
@@ -95,12 +94,6 @@ def _observe(execution: Execution, limit: int) -> str:
 
 
 CORRECT = "Correct this: write the next ```repl block."
-LOOK_ON = (
-    "Nothing was found with that. Write the next ```repl block and look in another way; "
-    "if you have tried several ways, reply with FINAL and say that it is not there."
-)
-NOTHING = ("[]", "{}", "set()", "''", "None")
-# values of a cell that are no answer
 NEXT = "If this answers the question, reply with FINAL(your answer). Otherwise write the next ```repl block."
 SAME_AGAIN = (
     "You wrote the same code once more; its output is the same. "

@@ -377,6 +377,11 @@ class FakeOllama(FakeServer):
         # answers every chat request
         self.errors_sent = 0
 
+    @property
+    def asked(self) -> list[dict[str, Any]]:
+        """Bodies of the chat requests that ask for a reply, and do not only load the model."""
+        return [body for body in self.chats if body["messages"]]
+
     def route(self, handler: Handler, route: str, body: dict[str, Any]) -> None:
         if route == self.chat_path:
             return super().route(handler, route, body)

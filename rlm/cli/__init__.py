@@ -18,7 +18,7 @@ COMMANDS = "bench: compare models; demo: find a number hidden in 10,000 lines; d
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The console command: `rlm bench …`, `rlm demo …`, `rlm doctor …`."""
+    """The console command: `rlm demo …`, `rlm bench …`, `rlm doctor …`."""
     from rlm import __version__
     from rlm.cli import bench, demo, doctor
 
