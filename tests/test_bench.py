@@ -114,8 +114,8 @@ niah
  Ollama
 
 nosuch: Ollama at http://127.0.0.1:12345 has no model "nosuch". Run "ollama pull nosuch", \
-or let it be pulled (pull=True, --pull), or use one that is there: tiny:latest, thinker:4b, \
-qwen3:0.6b, qwen3:1.7b.
+or let it be pulled (pull=True, --pull), or use one that is there: \
+tiny:latest, thinker:4b, qwen3:0.6b, qwen3:1.7b.
 """
 
 
@@ -181,6 +181,13 @@ def test_a_key_that_is_refused_is_a_row_and_is_shown_nowhere(ollama, capsys, mon
         f"openai:{PROVIDERS['openai'].default_model}"
     ]
     assert KEY not in out + err + record.read_text()
+
+
+def test_a_missing_model_is_pulled_if_asked(ollama, capsys):
+    name = "qwen3:0.6b"
+    ollama.library[name] = ollama.models.pop(name)
+    _, _, summary = run("--trials", "1", "--pull", "--no-local", "--ollama", name, capsys=capsys)
+    assert [row["n"] for row in summary["rows"]] == [1]
 
 
 def test_it_fails_where_no_model_gave_anything_but_errors(capsys, monkeypatch):

@@ -34,6 +34,7 @@ from rlm.tasks import TASKS
 from rlm.types import Message
 
 WARM_UP_TOKENS = 64
+# of a reply that nobody reads
 
 
 def main(argv: Sequence[str] | None = None, *, clock: Callable[[], float] = time.monotonic) -> int:
@@ -119,7 +120,7 @@ class Benchmark:
 
     def warm_up(self, model: Model) -> Client:
         """The model's client, after a short call that loads the model and shows whether it answers."""
-        client = resolve(model.spec, host=self.args.ollama_host, think=self.args.think)
+        client = resolve(model.spec, host=self.args.ollama_host, think=self.args.think, pull=self.args.pull)
         prepare(client, self.screen, self.cancel)
         options = Options(max_tokens=WARM_UP_TOKENS, think=self.args.think, cancel=self.cancel)
         status = self.screen.status(Text(f"Warming up {printable(model.name)}"), refresh_per_second=REFRESHES)

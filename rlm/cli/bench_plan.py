@@ -50,6 +50,7 @@ def flags(description: str | None) -> argparse.ArgumentParser:
     names: dict[str, Any] = {"nargs": "+", "action": "extend", "default": [], "metavar": "NAME"}
     models.add_argument("--ollama", **names, help="more of Ollama's; http://host:port/name is one elsewhere")
     models.add_argument("--ollama-host", metavar="URL", type=plain, help="of Ollama (default: OLLAMA_HOST)")
+    models.add_argument("--pull", action="store_true", help="let Ollama download the models that are missing")
     models.add_argument("--no-local", action="store_true", help=f"without {' and '.join(MODELS)}")
     models.add_argument("--local", **names, help="embedded ones, such as qwen2.5-coder-1.5b")
     models.add_argument("--cloud", **names, help="provider:model, such as groq:openai/gpt-oss-20b")
