@@ -36,6 +36,7 @@ from rich.console import Console
 from rich.table import Table
 
 import rlm
+from rlm.cancel import Cancel
 from rlm.clients import llama_cpp, weights
 from rlm.tasks import TASKS
 
@@ -431,8 +432,8 @@ def progress(row: Row) -> str:
 
 
 def embedded(model: str, window: int) -> tuple[str, str]:
-    """Loads the model into this process; address and key of llama.cpp's server."""
-    loaded = llama_cpp._load(weights.find(model), window, llama_cpp._cores())
+    """Loads the model into this process, where it stays; address and key of llama.cpp's server."""
+    loaded = llama_cpp.LlamaCpp(model, window=window)._load(None, Cancel())
     return loaded.server.listening_address, loaded.api_key
 
 
