@@ -41,9 +41,11 @@ def scripted(turns: int, code: str) -> Any:
         roles = [message["role"] for message in body["messages"]]
         if roles[0] != "system":
             return Reply("yes")
-        turn = roles.count("assistant")
+        given.append(roles.count("assistant"))
+        turn = given[-1] - given[0]  # there are turns to go by before the first one
         return Reply(code.replace("TURN", str(turn)) if turn < turns else "FINAL(len(replies))")
 
+    given: list[int] = []
     return reply
 
 

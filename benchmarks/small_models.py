@@ -2,6 +2,7 @@
 
     python benchmarks/small_models.py --json runs.jsonl
     python benchmarks/small_models.py --models local:qwen2.5-coder-0.5b --tasks niah logs --seeds 1 3 5
+    python benchmarks/small_models.py --without examples
 
 For each task: the mean score, median seconds and turns, tokens of the prompts, and what went wrong. Tasks
 that need the sub model's reading have a shorter context, since each piece of it costs a call. With --json a
@@ -25,9 +26,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from rlm import RLM, RLMResult, __version__
+from rlm import RLM, RLMResult, __version__, calls, engine, examples
 from rlm.clients.resolve import resolve
 from rlm.errors import RLMError
+from rlm.guide import Guide
+from rlm.sandbox import Sandbox
 from rlm.tasks import TASKS, Sample, Task
 
 MODELS = ("local:qwen2.5-coder-1.5b", "local:qwen2.5-coder-0.5b")
@@ -37,6 +40,17 @@ LENGTH, READ_LENGTH = 500_000, 60_000
 # characters; the embedded models' window of 8,192 tokens holds some 28,000
 TIMEOUT = 180.0
 # seconds for a run
+
+
+DEVICES: dict[str, tuple[Any, str, Any]] = {
+    "examples": (examples, "turns", lambda _: []),
+    "related": (Sandbox, "related", lambda *_: ""),
+    "doubt": (Guide, "doubt", lambda *_: ""),
+    "restart": (Guide, "is_stuck", lambda *_: False),
+    "min_p": (calls, "MIN_P", None),
+    "guide": (engine, "is_small", lambda _: False),
+}
+# what can be left out, and what then stands in its place
 
 
 @dataclass(frozen=True)
@@ -62,9 +76,9 @@ class Run:
     turns_in_full: list[dict[str, Any]]
 
 
-def run(model: str, client: Any, task: Task, seed: int, length: int) -> Run:
+def run(model: str, client: Any, task: Task, seed: int, length: int, temperature: float) -> Run:
     sample = task.sample(seed, length=length)
-    rlm = RLM(root_client=client, timeout=TIMEOUT)
+    rlm = RLM(root_client=client, timeout=TIMEOUT, temperature=temperature)
     try:
         result = rlm.completion(sample.question, sample.context)
     except RLMError as error:
@@ -151,8 +165,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--length", type=int, default=LENGTH, help="characters, for tasks that code can solve"
     )
     parser.add_argument("--read-length", type=int, default=READ_LENGTH, help="for those that need reading")
+    parser.add_argument("--temperature", type=float, default=0.6, metavar="T")
+    parser.add_argument("--without", nargs="+", choices=DEVICES, default=[], help="devices to leave out")
     parser.add_argument("--json", type=Path, metavar="FILE", help="append a line for each run")
     args = parser.parse_args(argv)
+    for device in args.without:
+        setattr(*DEVICES[device])
     console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
     console.print(
         f"rlm {__version__}, Python {platform.python_version()}, {platform.machine()}, seeds {args.seeds}"
@@ -163,7 +181,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in args.tasks:
             task = TASKS[name]
             for seed in args.seeds:
-                done = run(model, client, task, seed, args.read_length if task.reads else args.length)
+                length = args.read_length if task.reads else args.length
+                done = run(model, client, task, seed, length, args.temperature)
                 runs.append(done)
                 console.print(
                     f"{model} {name} {seed}: {done.score:.2f} {done.failure} {done.seconds:.1f} s",
@@ -179,7 +198,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for group, reads in (("code alone", False), ("with reading", True))
         if (scores := [r.score for r in runs if r.model == model and TASKS[r.task].reads == reads])
     }
-    print(json.dumps({"seeds": list(args.seeds), "length": args.length, "scores": groups}))
+    print(json.dumps({"seeds": list(args.seeds), "without": args.without, "scores": groups}))
     return 0
 
 

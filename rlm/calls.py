@@ -28,6 +28,8 @@ UNKNOWN_WINDOW = 65_536
 # tokens, for a client that does not know its model's window
 HEAT, HOTTEST = 0.3, 1.2
 # what each sign of a loop adds to the temperature: nothing breaks one but another sampling or another prompt
+MIN_P = 0.25
+# of a small root: it seldom recovers from an unlikely token
 RECORDED = 2000
 # characters of a sub call's prompt and reply in the record
 
@@ -35,7 +37,7 @@ RECORDED = 2000
 class Calls:
     """The calls of one run. Sub calls come from several threads at once.
 
-    think, temperature, max_reply, budget: as `RLM` takes them.
+    think, temperature, max_reply, guided, budget: as `RLM` takes them.
     emit: is called with each event.
     """
 
@@ -47,6 +49,7 @@ class Calls:
         think: bool | str | None,
         temperature: float | None,
         max_reply: int | None,
+        guided: bool,
         budget: int | None,
         cancel: Cancel,
         emit: Callable[[events.Event], None],
@@ -58,6 +61,7 @@ class Calls:
         self.cancel = cancel
         self.emit = emit
         self.max_reply = max_reply
+        self.guided = guided
         self.loops = 0
         # signs in a row that the root goes round in circles
         self._lock = threading.Lock()
@@ -94,11 +98,11 @@ class Calls:
         room = self.root_window - self.root_reply
         self._compact(history, room)
         try:
-            reply = self._complete(self.root, history.messages, self._root_options())
+            reply = self._complete(self.root, history.messages, self._root_options(history.instructions))
         except ContextOverflow as overflow:
             history.measure(overflow.prompt_tokens or 0, overflow=True)
             self._compact(history, min(room, overflow.window or room) * 9 // 10)
-            reply = self._complete(self.root, history.messages, self._root_options())
+            reply = self._complete(self.root, history.messages, self._root_options(history.instructions))
         history.measure(reply.usage.prompt_tokens - reply.lost.prompt_tokens)
         empty = reply.finish_reason == "length" and reply.thinking and not reply.text
         if empty or reply.lost.completion_tokens >= self.root_reply:  # thinking took all of it
@@ -134,10 +138,12 @@ class Calls:
                 self._sub_calls.append(call)
             self.emit(events.SubCallFinished(call))
 
-    def _root_options(self) -> Options:
+    def _root_options(self, instructions: int) -> Options:
         return replace(
             self._sub_options(),
+            instructions=instructions,
             max_tokens=self.root_reply,
+            min_p=MIN_P if self.guided else None,
             think=self.think,
             until=is_complete,
             on_text=lambda text: self.emit(events.TextStreamed(text)),

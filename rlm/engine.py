@@ -12,13 +12,14 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rlm import events, prompts
+from rlm import events, examples, prompts
 from rlm.calls import Calls
 from rlm.cancel import Cancel
 from rlm.clients.base import Client
 from rlm.clients.fit import NUM_CTX
 from rlm.clients.resolve import resolve
 from rlm.errors import Cancelled, ConfigurationError, RLMError
+from rlm.guide import Guide, is_small
 from rlm.history import History
 from rlm.parsing import parse
 from rlm.sandbox import Kind, Policy, Sandbox
@@ -31,6 +32,7 @@ from rlm.types import (
     Completion,
     Execution,
     Iteration,
+    Mode,
     RLMResult,
     StopReason,
 )
@@ -67,6 +69,10 @@ class RLM:
         policy: what to do where this machine cannot confine the REPL: `strict` refuses to run, `best-effort`
             takes the protections there are and says which are missing, `off` takes none.
         sandbox: `process`, or `inprocess`: the model's code runs in this process, with all your rights.
+        mode: `repl`: the model works in the REPL; `direct`: it reads the whole context, in one call without a
+            REPL; `auto`: the REPL (docs/small-models.md says why).
+        guided: whether the root gets the help that small models need (docs/small-models.md); None: those of
+            up to 9 billion parameters do, as far as the model's name says.
         on_event: is called with each event (rlm.events); those of one run come one at a time.
 
     Raises:
@@ -94,6 +100,8 @@ class RLM:
         max_sub_calls: int = SUB_CALLS,
         policy: Policy = "strict",
         sandbox: Kind = "process",
+        mode: Mode = "auto",
+        guided: bool | None = None,
         on_event: Callable[[events.Event], object] | None = None,
     ) -> None:
         _check_counts(
@@ -108,6 +116,8 @@ class RLM:
             temperature=temperature,
         )
         validate(sandbox, policy)
+        if mode not in ("auto", "repl", "direct"):
+            raise ConfigurationError(f"mode must be auto, repl or direct, not {mode!r}.")
         _check_objects(model, recursive_model, host, root_client, sub_client, on_event)
 
         def build(name: str) -> Client:
@@ -127,6 +137,8 @@ class RLM:
         self.max_sub_calls = max_sub_calls
         self.policy: Policy = policy
         self.sandbox: Kind = sandbox
+        self.mode: Mode = mode
+        self.guided = guided
         self.on_event = on_event
 
     def completion(self, prompt: str, context: Any = None, *, cancel: Cancel | None = None) -> RLMResult:
@@ -196,16 +208,20 @@ class _Run:
         self.cancel = Cancel()
         self.began = time.monotonic()
         self.trajectory: list[Iteration] = []
+        self.mode: Mode = "direct" if rlm.mode == "direct" else "repl"
+        self.guided = is_small(_name(rlm.root)) if rlm.guided is None else rlm.guided
         self.calls = Calls(
             rlm.root,
             rlm.sub,
             think=rlm.think,
             temperature=rlm.temperature,
             max_reply=rlm.max_reply,
+            guided=self.guided,
             budget=rlm.budget,
             cancel=self.cancel,
             emit=self.emit,
         )
+        self.guide: Guide | None = None
         self._lock = threading.RLock()
         self._prose = 0
         # replies in a row without code
@@ -244,13 +260,18 @@ class _Run:
     def answer(self) -> tuple[Answer, StopReason]:
         """The RLM loop of the paper: ask, parse, execute, observe."""
         self.calls.ask_windows()
+        if self.mode == "direct":
+            return self.read(), "final"
         repl = self.session.repl(self.calls.ask_sub, cancel=self.cancel)
         root, sub = _name(self.rlm.root), _name(self.rlm.sub)
         self.emit(events.RunStarted(self.prompt, repl.context, root, sub, self.rlm.max_iterations))
         if not repl.report.complete:
             self.notice(str(repl.report))
-        question = self.session.question(self.prompt, repl, self.calls.root_window)
-        history = History(prompts.system(self.calls.capacity), question)
+        related = repl.related(self.prompt) if self.guided else ""
+        question = self.session.question(self.prompt, repl, self.calls.root_window, related)
+        if self.guided:
+            self.guide = Guide(self.prompt, related, question)
+        history = History(prompts.system(self.calls.capacity), question, list(examples.turns(repl.context)))
         while len(self.trajectory) < self.rlm.max_iterations and self.calls.loops < MAX_LOOPS:
             with self.turn() as turn:
                 turn.reply = self.calls.ask_root(history)
@@ -262,9 +283,28 @@ class _Run:
                 turn.observation = self.observe(turn, complaint)
             if self.repeats(turn):
                 history.amend(prompts.SAME_AGAIN)  # a copy in the history would only invite another one
+            elif self.guide and self.guide.is_stuck(turn.executions):
+                self.calls.loops += 1
+                history.forget(1)
+                history.amend(prompts.start_again(turn.executions[-1].error or ""))
             else:
                 history.add(turn.reply.text or "(empty)", turn.observation)
         return self.last_call(repl, history), "max_iterations"
+
+    def read(self) -> Answer:
+        """Asks the root with the whole context in its prompt."""
+        text = self.session.text(self.calls.capacity)
+        root, sub = _name(self.rlm.root), _name(self.rlm.sub)
+        shape = {"type": "str", "length": len(text)}
+        self.emit(events.RunStarted(self.prompt, shape, root, sub, 1))
+        history = History(
+            prompts.DIRECT, prompts.whole(self.prompt, text, self.session.told(self.calls.root_window))
+        )
+        with self.turn() as turn:
+            turn.reply = self.calls.ask_root(history)
+            final = parse(turn.reply.text).final
+        answer = final.text if final else turn.reply.text.strip()
+        return Answer(answer, answer)
 
     @contextmanager
     def turn(self) -> Iterator[_Turn]:
@@ -318,6 +358,8 @@ class _Run:
         if final and _is_placeholder(final.text):
             self.calls.loops += 1
             return None, prompts.NO_ANSWER_IN_IT
+        if final and self.guide and (doubt := self.guide.doubt(final.text, self.trajectory)):
+            return None, doubt
         if final:
             return Answer(final.text, final.value if _is_json(final.value) else final.text), ""
         if executions:
@@ -341,14 +383,17 @@ class _Run:
 
     def observe(self, turn: _Turn, complaint: str) -> str:
         """What the root is shown next."""
-        output = prompts.observation(turn.executions, self.calls.shown) if turn.executions else ""
+        related = self.guide.related if self.guide else ""
+        output = ""
+        if turn.executions:
+            output = prompts.observation(turn.executions, self.calls.shown, self.prompt, related)
         return "\n\n".join(filter(None, (output, complaint)))
 
     def repeats(self, turn: _Turn) -> bool:
         """Whether the model ran what it had run before, with the same outcome: it goes round in circles."""
 
         def trace(executions: Sequence[Execution]) -> list[tuple[object, ...]]:
-            return [(e.code, e.stdout, e.value, e.error) for e in executions]
+            return [(e.code, e.stdout, e.value, (e.error or "").partition("\n")[2]) for e in executions]
 
         now = trace(turn.executions)
         again = bool(now) and any(now == trace(before.executions) for before in self.trajectory[:-1])
@@ -372,7 +417,7 @@ class _Run:
 
     def best_so_far(self) -> str:
         """The best there is when the run is stopped: an answer that did not count yet, or the last output."""
-        outputs = [e.stdout.strip() or e.value for turn in self.trajectory for e in turn.executions]
+        outputs = [e.value or e.stdout.strip() for turn in self.trajectory for e in turn.executions]
         return self._unseen or next((output for output in reversed(outputs) if output), "")
 
     def result(self, answer: Answer, reason: StopReason) -> RLMResult:
@@ -383,6 +428,8 @@ class _Run:
             usage={f"total_{name}": count for name, count in vars(self.calls.usage).items()},
             stop_reason=reason,
             value=answer.value,
+            mode=self.mode,
+            guided=self.guided,
             trajectory=tuple(self.trajectory),
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rlm import prompts
 from rlm.clients.base import CHARS_PER_TOKEN
 from rlm.types import Message
@@ -18,11 +20,15 @@ class History:
     The question and the latest observation always stay; of older turns the outputs go first, then the code.
     """
 
-    def __init__(self, system: str, question: str) -> None:
-        self.messages: list[Message] = [
-            {"role": "system", "content": system},
-            {"role": "user", "content": question},
-        ]
+    def __init__(self, system: str, question: str, example: Sequence[tuple[str, str]] = ()) -> None:
+        self.messages: list[Message] = [{"role": "system", "content": system}]
+        for shown, reply in example:
+            self.messages.append({"role": "user", "content": shown})
+            self.messages.append({"role": "assistant", "content": reply})
+        self.messages.append({"role": "user", "content": question})
+        self.instructions = len(self.messages) - 1
+        # messages before the question
+        self._given = len(self.messages)
         self._chars_per_token = CHARS_PER_TOKEN
         self._longest_token = LONGEST_TOKEN
 
@@ -34,6 +40,10 @@ class History:
         """Adds a line to the latest message, unless it ends with it already."""
         if not self.messages[-1]["content"].endswith(note):
             self.messages[-1]["content"] += "\n\n" + note
+
+    def forget(self, turns: int) -> None:
+        """Takes the latest turns out, never the question."""
+        del self.messages[max(self._given, len(self.messages) - 2 * turns) :]
 
     def measure(self, prompt_tokens: int, *, overflow: bool = False) -> None:
         """Learns from the server's count of the present messages how long a token is.
@@ -61,7 +71,7 @@ class History:
 
     def _drop_output(self) -> bool:
         """Replaces the oldest observation that is still whole, never the latest one."""
-        for message in self.messages[3:-1:2]:
+        for message in self.messages[self._given + 1 : -1 : 2]:
             left_out = prompts.left_out(len(message["content"]))
             if len(message["content"]) > len(left_out):
                 message["content"] = left_out
@@ -70,11 +80,12 @@ class History:
 
     def _drop_turn(self) -> bool:
         """Takes the oldest turn out altogether, never the latest one."""
-        if len(self.messages) <= 4:
+        if len(self.messages) <= self._given + 2:
             return False
-        del self.messages[2:4]
-        if not self.messages[1]["content"].endswith(prompts.TURNS_LEFT_OUT):
-            self.messages[1]["content"] += prompts.TURNS_LEFT_OUT
+        del self.messages[self._given : self._given + 2]
+        question = self.messages[self._given - 1]
+        if not question["content"].endswith(prompts.TURNS_LEFT_OUT):
+            question["content"] += prompts.TURNS_LEFT_OUT
         return True
 
     def _characters(self) -> int:

@@ -40,6 +40,8 @@ _PYTHON = re.compile(
 _FINAL = re.compile(
     r"^[ \t]*(?:(?:[*_`>#-]+|[Aa]nswer:)[ \t]*)*(?P<name>FINAL|FINAL_VAR|Final|final)\(", re.MULTILINE
 )
+_LONE_TAG = re.compile(rf"\A\s*(?:{_TAG})[ \t]*(?:\n|\Z)")
+# a fence's tag on a line of its own
 _LINE_END = re.compile(r"\)(?=[ \t*_`.;]*(?:\n|\Z))")
 
 _MAX_LITERAL = 100_000
@@ -69,7 +71,7 @@ def parse(text: str, *, cut: bool = False) -> Action:
         if segment.kind == "prose":
             final = final or _find_final(segment.text, cut=cut)
         elif segment.kind == "code" and (segment.closed or not cut):
-            code = textwrap.dedent(segment.text).strip("\n").rstrip()
+            code = textwrap.dedent(_LONE_TAG.sub("", segment.text)).strip("\n").rstrip()
             answer = _find_final(code, cut=cut) if code.startswith("FINAL") and not _is_python(code) else None
             if answer:
                 final = final or answer
@@ -87,7 +89,7 @@ def is_complete(text: str) -> bool:
     if not tail.endswith(("```", "~~~", "\n")):
         return False
     for segment in _segments(_lines(text)):
-        if segment.kind == "code" and segment.closed and segment.text.strip():
+        if segment.kind == "code" and segment.closed and _LONE_TAG.sub("", segment.text).strip():
             return True
         if segment.kind == "prose" and tail.endswith("\n") and _find_final(segment.text, cut=True):
             return True
@@ -105,8 +107,9 @@ def split_thinking(text: str) -> tuple[str, str]:
 
 
 def _lines(text: str) -> str:
-    """The text with line ends as Python has them, and without marks that nobody sees."""
-    return text.replace("\r\n", "\n").replace("\ufeff", "").replace("\u200b", "")
+    """The text with line ends as Python has them, without marks that nobody sees, its first fence mended."""
+    text = text.replace("\r\n", "\n").replace("\ufeff", "").replace("\u200b", "")
+    return f"```{text.lstrip()}" if _LONE_TAG.match(text) else text
 
 
 def _segments(text: str) -> Iterator[_Segment]:

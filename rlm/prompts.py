@@ -2,45 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
+from rlm.sandbox.child.finding import words
 from rlm.sandbox.child.shown import clip
 from rlm.types import Execution
 
 PLACEHOLDERS = frozenset({"", "your answer", "answer", "none"})
 # of the instructions and the REPL; a model that copies one has not answered
 
+SAMPLE, WHOLE = 200, 1000
+# characters of the context or of an item that are shown; of a text that is shown as a whole
+
 _SYSTEM = """\
-You answer a question about data that you cannot see. The data is in the Python variable `context`. \
-In each turn you write one short ```repl block of Python, and its output is shown to you. Variables are kept.
+You answer a question about data that is far too long to read. The data is in the Python variable `context`: \
+write code that finds, counts or computes what is asked for.
+
+In each turn you write one short ```repl block of Python. It runs, and you see its output. Variables are kept.
+When an output shows the answer, reply with FINAL(…), the answer between its parentheses, and no code.
 
 In the code you have:
 - `search(pattern)`: list of the lines of `context` that match a regular expression, ignoring case
 - `llm_query(prompt)`: a language model reads a text, as in `llm_query("Is this a complaint?\\n" + text)`. \
 It sees only the prompt, up to CAPACITY characters
 - `llm_query_batched(prompts)`: the same for a list of prompts at once
+- `classify(texts, labels)`: list of the label of each text, which a language model reads
 
-Search, count and compute with Python. Use llm_query only for what needs understanding of a text.
-As soon as an output shows the answer, reply with FINAL(your answer).
-
-Example
-Question: Which customer from Oslo placed the most orders?
-```repl
-print(search("oslo"))
-```
-Output:
-['customer 17 lives in Oslo', 'customer 40 lives in Oslo']
-```repl
-from collections import Counter
-orders = search("order .* by customer (17|40)")
-print(orders[:2])
-print(Counter(line.split()[-1] for line in orders).most_common(3))
-```
-Output:
-['order 5: 3 lamps by customer 17', 'order 12: a rug by customer 40']
-[('17', 31), ('40', 6)]
-FINAL(customer 17)"""
+Search, count and compute with Python. Use classify and llm_query only for what needs reading."""
 
 
 def system(capacity: int) -> str:
@@ -56,16 +46,29 @@ def question(
     earlier: str = "",
     variables: Sequence[str] = (),
     news: Sequence[str] = (),
+    related: str = "",
 ) -> str:
     """The first message: what was said before, what the context is, then the question.
 
-    about: of the context, by those who gave it; variables: of the model's earlier code; news: since then.
+    about: of the context, by those who gave it; variables: of the model's earlier code; news: since then;
+    related: lines of the context that have words of the question.
     """
-    hint = ": search for words of the question" if context.get("type") == "str" else ""
-    first = f"Write your first ```repl block{hint}."
     kept = f"Your variables are still there: {clip(', '.join(variables), 500)}." if variables else ""
-    parts = [earlier, *news, kept, f"{describe(context)}\n{about}".strip(), f"Question: {prompt}"]
-    return "\n\n".join(filter(None, [*parts, FOLLOW_UP + first if earlier else first]))
+    given = [earlier, *news, kept, f"{describe(context)}\n{about}".strip()]
+    return first_message(
+        given, prompt, related, lines=context.get("type") == "str", asked_before=bool(earlier)
+    )
+
+
+def first_message(
+    given: Sequence[str], asked: str, related: str, *, lines: bool, asked_before: bool = False
+) -> str:
+    """The parts of a question's message: what is given, what of it has words of the question, what to do."""
+    found = related and not related.startswith("No line")
+    if found:
+        related = f"Some {'lines' if lines else 'items'} with words of the question:\n{related}"
+    todo = FOLLOW_UP + FIRST if asked_before else OR_FINAL if found else FIRST
+    return "\n\n".join(filter(None, [*given, related, f"Question: {asked}", todo]))
 
 
 def conversation(exchanges: Sequence[tuple[str, str]], room: int) -> str:
@@ -87,39 +90,87 @@ def unanswered(reason: str) -> str:
     return f"[nothing: this question was stopped ({reason})]"
 
 
-FOLLOW_UP = "If the conversation above has the answer, reply with FINAL(your answer). Otherwise: "
+NOTHING = frozenset(("", "[]", "0", "None", "{}", "set()", "Counter()", "()", "''", "0.0", "nan"))
+# outputs of code that found nothing, most often because the data is written in another way
+FIRST = "Write one short ```repl block that finds or computes the answer and prints it."
+OR_FINAL = (
+    "If the lines above have the answer, give it as FINAL(…). "
+    "Otherwise write one short ```repl block that finds or computes it and prints it."
+)
+DIRECT = "You answer a question about a text. Reply with the answer alone, as short as it can be."
+
+
+def whole(prompt: str, context: str, earlier: str) -> str:
+    """The one message where the model reads the whole context."""
+    return "\n\n".join(filter(None, [earlier, context, f"Question: {prompt}"]))
+
+
+FOLLOW_UP = "If the conversation above has the answer, reply with FINAL(…). Otherwise: "
 CONTEXT_REPLACED = "`context` is new: the user has replaced it since the last answer."
 LOST = "The REPL was restarted: your earlier variables are lost."
 
 
 def describe(context: dict[str, Any]) -> str:
-    """The context's type, size and beginning, as the REPL reports them; never the data itself."""
+    """The context's type, size and some of it, as the REPL reports them; never the data itself."""
     kind, length = context.get("type"), context.get("length", 0)
-    items = f"{length:,} item{'s' * (length != 1)}"
     if kind == "NoneType":
         return "`context` is None: there is no data, only the question."
     if kind == "str":
-        lines = context.get("lines", 0)
-        size = f"`context` is a str of {length:,} characters in {lines:,} line{'s' * (lines != 1)}."
-        head = str(context.get("head", ""))
-        return f"{size} It begins:\n{head[:200]} …" if length > 200 else f"{size} It is:\n{head}"
+        return _describe_text(context, length)
+    items = f"{length:,} item{'s' * (length != 1)}"
+    types, sizes = " or ".join(context.get("items", [])), context.get("sizes")
+    each = f"each a {types}" if types else ""
+    if sizes and sizes[1] > SAMPLE:
+        each += f" of {sizes[0]:,} to {sizes[1]:,} characters"
+    head = "\n".join(clip(text, SAMPLE) for text in context.get("head", [])[:2])
     if kind == "dict":
-        keys = ", ".join(context.get("keys", [])[:10])
-        more = ", …" if length > 10 else ""
-        values = " or ".join(context.get("items", []))
-        head = "".join(f"\n{clip(text, 200)}" for text in context.get("head", [])[:1])
-        size = f"`context` is a dict of {items}, keys: {clip(keys, 400)}{more}."
-        return f"{size} Each value is {values}:{head}"
-    if "items" in context:
-        types = " or ".join(context["items"])
-        head = "".join(f"\n{clip(text, 200)}" for text in context.get("head", [])[:2])
-        return f"`context` is a {kind} of {items}, each a {types}. It begins:{head}"
-    return f"`context` is of type {kind}."
+        each = each.replace("each a", "each value a")
+        keys = context.get("keys", [])
+        pairs = zip(keys, context.get("head", []), strict=False)
+        head = "\n".join(f"{key}: {clip(text, SAMPLE)}" for key, text in list(pairs)[:2])
+        if len(keys) > 2:
+            head += f"\nMore keys: {clip(', '.join(keys[2:8]), SAMPLE)}{', …' * (length > 8)}"
+    elif "items" not in context:
+        return f"`context` is of type {kind}."
+    return f"`context` is a {kind} of {items}, {each}. It begins:\n{head}"
 
 
-def observation(executions: Sequence[Execution], limit: int) -> str:
+def _describe_text(context: dict[str, Any], length: int) -> str:
+    lines, head = context.get("lines", 0), str(context.get("head", ""))
+    size = f"`context` is a str of {length:,} characters in {lines:,} line{'s' * (lines != 1)}."
+    if length <= WHOLE:
+        return f"{size} It is:\n{head}"
+    return f"{size}{_format(head)} It begins:\n{head[:SAMPLE].rstrip()} …"
+
+
+_COLUMN = re.compile(r"""\s*["']?[^\W\d]\w*(?:[ _-]\w+){0,3}["']?\s*""")
+# the name of a column: a few words
+
+
+def _format(head: str) -> str:
+    """How a text that is CSV or JSON is read, judged by its beginning."""
+    lines = head.split("\n")[:4]
+    if re.match(r"\s*[\[{]\s*[\[{\"]", head):
+        whole = lines[0].startswith("{") and lines[0].rstrip().endswith("}")
+        how = "[json.loads(line) for line in context.splitlines()]" if whole else "json.loads(context)"
+        return f" It looks like JSON, which `{how}` reads."
+    for delimiter in (",", ";", "\t", "|"):
+        columns = lines[0].split(delimiter)
+        rows = len(lines) == 4 and all(line.count(delimiter) == len(columns) - 1 for line in lines[:3])
+        if rows and len(columns) > 2 and all(map(_COLUMN.fullmatch, columns)):
+            how = "" if delimiter == "," else f", delimiter={delimiter!r}"
+            reader = f"csv.DictReader(context.splitlines(){how})"
+            return f" It looks like CSV, whose rows `{reader}` gives as dicts of str."
+    return ""
+
+
+def observation(executions: Sequence[Execution], limit: int, asked: str, related: str = "") -> str:
     """What the root is shown after its cells ran; `limit`: characters for each cell."""
-    following = CORRECT if executions[-1].error else NEXT
+    last = executions[-1]
+    error = last.error and not last.error.startswith("LLMQueryError")
+    following = CORRECT if error else PART if _is_part(last, limit) else next_step(asked)
+    if not last.error and (last.value or last.stdout).strip() in NOTHING:
+        following = nothing(asked, related)
     return "\n\n".join([*(_observe(execution, limit) for execution in executions), following])
 
 
@@ -131,8 +182,44 @@ def _observe(execution: Execution, limit: int) -> str:
     return "\n".join(parts) or "Output: nothing. Use print(...) to see a value."
 
 
+def _is_part(execution: Execution, limit: int) -> bool:
+    """Whether the model sees only some of what its code showed."""
+    long = len(execution.stdout) + len(execution.value or "") > limit
+    shown = f"{execution.stdout}\n{execution.value}"
+    return long or bool(re.search(r"^\w+ of [\d,]+ items, the first \d+:$", shown, re.MULTILINE))
+
+
+PART = (
+    "Only a part is shown. Write the next ```repl block: narrow it down, or count or compute with all of it, "
+    "and print the result."
+)
 CORRECT = "Correct this: write the next ```repl block."
-NEXT = "If this answers the question, reply with FINAL(your answer). Otherwise write the next ```repl block."
+
+
+def nothing(asked: str, related: str) -> str:
+    """After an output that has nothing in it."""
+    if related:
+        lines = f"Some lines with words of the question:\n{related}\nAnswer from these lines"
+    else:
+        lines = f'See how the data is written, say with print(search("{"|".join(words(asked)[:6])}"))'
+    read = "If the text does not say it in so many words, have it read: labels = classify(texts, [...])."
+    return f"That found nothing. {lines}, or write other code. {read}"
+
+
+def next_step(asked: str) -> str:
+    """What may follow an output."""
+    again = f"Question: {asked}\n" if len(asked) <= 300 else ""
+    return (
+        f"{again}Give the answer as FINAL(…), or write the next ```repl block if the output does not have it."
+    )
+
+
+def start_again(error: str) -> str:
+    """Stands in the place of code that failed twice."""
+    last = error.strip().rpartition("\n")[2]
+    return f"Code for this has failed: {clip(last, 300)}\nWrite other code, simpler than that."
+
+
 SAME_AGAIN = (
     "You wrote the same code once more; its output is the same. "
     "Write different code, or reply with FINAL(your answer)."
@@ -141,9 +228,21 @@ NOT_SEEN_YET = (
     "Your FINAL was written before this output was there, so it does not count. "
     "Look at the output, then give FINAL(your answer)."
 )
+_AGAIN = (
+    "Write the next ```repl block, which finds the answer and prints it; "
+    "or give your FINAL once more if it is right."
+)
+ONLY_THE_QUESTION = f"That only repeats the question. {_AGAIN}"
+
+
+def never_shown(number: str) -> str:
+    """To an answer with a number that the model has not been shown."""
+    return f"No output shows {number}. {_AGAIN}"
+
+
 NO_ANSWER_IN_IT = (
-    "Your FINAL has no answer in it. Write the answer itself between its parentheses, "
-    "or one ```repl block if you do not know it yet."
+    "Your FINAL has no answer in it. Write the answer itself between its parentheses, or one ```repl block "
+    "if you do not know it yet. If the data does not have it, reply with FINAL(it is not in the data)."
 )
 EMPTY_REPLY = "Your reply was empty. Write one ```repl code block, or FINAL(your answer)."
 
@@ -151,9 +250,7 @@ EMPTY_REPLY = "Your reply was empty. Write one ```repl code block, or FINAL(your
 def no_code(*, seen: bool) -> str:
     """To a reply with neither code nor a final answer; `seen`: whether any output has been shown yet."""
     if seen:
-        return (
-            "If that is your answer, reply with FINAL(your answer) alone. Otherwise write one ```repl block."
-        )
+        return "Give the answer as FINAL(…) alone, or write the next ```repl block."
     return "That had no code block. Write one ```repl code block that looks at `context`."
 
 

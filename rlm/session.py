@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from rlm import prompts
 from rlm.cancel import Cancel
 from rlm.clients.base import CHARS_PER_TOKEN
-from rlm.errors import RLMError, SandboxError
+from rlm.errors import ContextError, RLMError, SandboxError
 from rlm.sandbox import Sandbox
+from rlm.sandbox.context import as_text, checked
 
 if TYPE_CHECKING:
     from rlm.engine import RLM
@@ -130,18 +131,42 @@ class Session:
             )
         return self._repl
 
-    def question(self, prompt: str, repl: Sandbox, window: int) -> str:
+    def question(self, prompt: str, repl: Sandbox, window: int, related: str) -> str:
         """The root's first message: what was said before, the context, the question.
 
-        window: the root's, in tokens.
+        window: the root's, in tokens; related: lines of the context with words of the question.
         """
-        earlier = prompts.conversation(self.exchanges, int(window * CHARS_PER_TOKEN) // SHARE)
+        earlier = self.told(window)
         variables = repl.variables() if self._asked else []
         message = prompts.question(
-            prompt, repl.context, self.about, earlier=earlier, variables=variables, news=self._news
+            prompt,
+            repl.context,
+            self.about,
+            earlier=earlier,
+            variables=variables,
+            news=self._news,
+            related=related,
         )
         self._asked, self._news = True, []
         return message
+
+    def told(self, window: int) -> str:
+        """What was said before, in a part of a window of so many tokens."""
+        return prompts.conversation(self.exchanges, int(window * CHARS_PER_TOKEN) // SHARE)
+
+    def text(self, most: int) -> str:
+        """The whole context as text, of up to so many characters.
+
+        Raises:
+            ContextError: it is longer, or no text.
+        """
+        text = as_text(checked(self._context))
+        if len(text) > most:
+            raise ContextError(
+                f"The context has {len(text):,} characters, and the model reads about {most:,} at once: "
+                "leave mode as it is, auto, and the REPL will do."
+            )
+        return text
 
     def _keep_repl(self) -> None:
         """Makes the REPL ready for the next question, whatever has become of the last one."""

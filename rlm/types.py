@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypedDict
 
+Mode = Literal["auto", "repl", "direct"]
 StopReason = Literal["final", "max_iterations", "timeout", "budget", "cancelled", "error"]
 
 
@@ -141,4 +142,8 @@ class RLMResult:
     stop_reason: StopReason
     value: Any = None
     # the answer as a Python value, where it is JSON-safe; else its text
+    mode: Mode = "repl"
+    # or "direct": the model read the whole context
+    guided: bool = False
+    # whether the root got the help that small models need
     trajectory: tuple[Iteration, ...] = field(default=(), repr=False)

@@ -61,7 +61,7 @@ def test_the_demo_shows_the_work_and_the_answer():
 
 
 def test_the_demo_fails_when_the_answer_is_wrong():
-    with FakeOllama(Reply("FINAL(1234567)"), models=[MODEL]) as server:
+    with FakeOllama(Reply("FINAL(1234567)"), Reply("FINAL(1234567)"), models=[MODEL]) as server:
         code, out, _ = demo(server)
     assert code == 1
     assert f"Answer: 1234567 · wrong, it is {GOLD}" in out

@@ -44,9 +44,9 @@ def test_the_model_sees_the_question_and_the_shape_but_not_the_data():
     client = ScriptedClient(["FINAL(1)"])
     ask(client, "x" * 5000 + "SECRET" + "x" * 5000, "What is hidden?")
     first = client.requests[0]
-    assert [message["role"] for message in first] == ["system", "user"]
-    assert "What is hidden?" in first[1]["content"]
-    assert "str of 10,006 characters in 1 line" in first[1]["content"]
+    assert [message["role"] for message in first][:2] == ["system", "user"]
+    assert "What is hidden?" in first[-1]["content"]
+    assert "str of 10,006 characters in 1 line" in first[-1]["content"]
     assert "SECRET" not in json.dumps(first)
 
 
@@ -54,7 +54,7 @@ def test_the_model_sees_the_question_and_the_shape_but_not_the_data():
     ("context", "says"),
     [
         (["a", "b"], "`context` is a list of 2 items, each a str. It begins:\n'a'\n'b'"),
-        ({"k": 1}, "`context` is a dict of 1 item, keys: 'k'. Each value is int:\n1"),
+        ({"k": 1}, "`context` is a dict of 1 item, each value a int. It begins:\n'k': 1"),
         (None, "`context` is None"),
         ("short", "`context` is a str of 5 characters in 1 line. It is:\nshort"),
     ],
@@ -509,7 +509,7 @@ def test_old_outputs_are_left_out_before_the_window_overflows():
     assert result.answer == "done"
     for request in client.requests:
         assert sum(len(message["content"]) for message in request) <= (4096 - 512) * 4
-        assert "What is it?" in request[1]["content"]
+        assert "What is it?" in request[len(client.requests[0]) - 1]["content"]
     assert "left out here to save space" in json.dumps(client.requests[-1])
     assert notices
 
@@ -590,7 +590,8 @@ def test_requests_in_the_record_do_not_alias():
     client = ScriptedClient([cell("1"), cell("2"), "FINAL(2)"])
     result = ask(client)
     assert [turn.observation.count("Output") for turn in result.trajectory[:2]] == [1, 1]
-    assert [len(request) for request in client.requests] == [2, 4, 6]
+    first = len(client.requests[0])
+    assert [len(request) for request in client.requests] == [first, first + 2, first + 4]
 
 
 # Configuration
@@ -647,7 +648,7 @@ def test_one_rlm_serves_several_threads():
         """Finds the number in the question and asks the REPL for its double."""
 
         def complete(self, messages, options):
-            number = messages[1]["content"].split("double of ")[1].split("?")[0]
+            number = messages[-1]["content"].split("double of ")[1].split("?")[0]
             return (
                 f"FINAL({number} is known)"
                 if "quick" in number

@@ -53,8 +53,13 @@ class Answering(FakeServer):
 
     def stream(self, handler: Handler, reply: Reply, body: dict[str, Any]) -> None:
         asked = [message["content"] for message in body["messages"] if message["role"] != "system"]
-        turns = next(replies for question, replies in REPLIES.items() if f"Question: {question}" in asked[0])
-        super().stream(handler, Reply(turns[len(asked) // 2]), body)
+        at, turns = next(
+            (at, replies)
+            for at, text in enumerate(asked)  # there are turns to go by before the question
+            for question, replies in REPLIES.items()
+            if f"Question: {question}" in text
+        )
+        super().stream(handler, Reply(turns[(len(asked) - at) // 2]), body)
 
 
 class Ollama(Answering, FakeOllama):

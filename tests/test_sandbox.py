@@ -271,7 +271,7 @@ def test_a_sub_call_without_any_data_is_refused_with_what_to_do():
         assert "has none of the data" in error
         assert 'search("harbour")' in error
         assert "has none of the data" in repl.execute("llm_query_batched(['Where is it?'])").error
-        assert "print(context[:500])" in repl.execute("llm_query('What is it?')").error
+        assert "Look at the data first" in repl.execute("llm_query('What is it?')").error
     assert value_of(None, "llm_query('What is 2 + 2?')") == "'WHAT IS 2 + 2?'"
 
 
@@ -288,14 +288,15 @@ def test_a_prompt_that_is_no_str_is_an_error(prompt):
     ("context", "code", "value"),
     [
         ("One fish\nTwo Fish\nred", "search('fish')", "['One fish', 'Two Fish']"),
-        ("One fish\nTwo Fish\nred", "search('^two')", "[]"),
+        ("One fish\nTwo Fish\nred", "search('^two')", "['Two Fish']"),
+        ("One fish\nTwo Fish\nred", "search('^fish')", "[]"),
         ("a (b\nc", "search('(b')", "['a (b']"),
-        (["red", "blue"], "search('u')", "['[1] blue']"),
-        ({"k": "red", "m": {"n": 5}}, "search('5')", "[\"['m'] {'n': 5}\"]"),
+        (["red", "blue"], "search('u')", "['1: blue']"),
+        ({"k": "red", "m": {"n": 5}}, "search('5')", "[\"'m': {'n': 5}\"]"),
         ("x" * 500 + "needle" + "y" * 500, "[len(r) for r in search('needle')]", "[246]"),
         ("aa\naa", "len(search('a'))", "2"),
     ],
-    ids=["lines", "no-match", "no-regex", "list", "dict", "long-line", "a-line-once"],
+    ids=["lines", "beginning", "no-match", "no-regex", "list", "dict", "long-line", "a-line-once"],
 )
 def test_search(context, code, value):
     assert value_of(context, code) == value

@@ -31,6 +31,10 @@ class Options:
     # of the reply, thinking included
     temperature: float | None = None
     # None: the server's default
+    instructions: int = 1
+    # messages at the beginning that have nothing of the user's, and are the same in many calls
+    min_p: float | None = None
+    # tokens below so many times the likeliest one's probability are not sampled, where the server can do that
     think: bool | str | None = None
     # None: as the server does it; a level such as "low" where the model has levels
     until: Callable[[str], bool] | None = None

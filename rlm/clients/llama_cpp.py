@@ -31,7 +31,7 @@ BATCH = 128
 # prompt tokens between two looks at the cancel switch: two or three seconds on a slow CPU
 
 KEPT_PROMPTS = 8
-# files of read instructions in the cache, some 10 MB each
+# files of read instructions in the cache, some 30 MB each
 
 logger = logging.getLogger(__name__)
 
@@ -95,11 +95,13 @@ class LlamaCpp:
         }
         if options.temperature is not None:
             request["temperature"] = options.temperature
+        if options.min_p is not None:
+            request["min_p"] = options.min_p
         if options.think is not None:  # templates of models that cannot think take no notice
             request["chat_template_kwargs"] = {"enable_thinking": bool(options.think)}
         model = self._load(None, options.cancel)
         if messages and messages[0]["role"] == "system":
-            _read_instructions(model, messages[0], options.cancel)
+            _read_instructions(model, messages[: options.instructions], options.cancel)
         return collect(_stream(model.server, request, options.cancel), messages, options)
 
     def _load(self, on_progress: Progress | None, cancel: Cancel) -> _Model:
@@ -151,24 +153,25 @@ def _prompts_folder() -> Path:
     return folder
 
 
-def _read_instructions(model: _Model, system: Message, cancel: Cancel) -> None:
+def _read_instructions(model: _Model, given: Sequence[Message], cancel: Cancel) -> None:
     """Makes the first call of a process as fast as the later ones: the instructions are read once for all.
 
     They are the greater part of a first prompt, and always the same; a CPU takes seconds to read them. What
-    llama.cpp makes of them is kept in a file of some 10 MB, which has nothing of the user's data.
+    llama.cpp makes of them is kept in a file of some 30 MB, which has nothing of the user's data.
     """
     with _lock:
-        if system["content"] in model.instructions:
+        text = "\n\n".join(message["content"] for message in given)
+        if any(text.startswith(known) for known in model.instructions):
             return
-        model.instructions.add(system["content"])
-        name = hashlib.sha256(f"{model.identity}\n{system['content']}".encode()).hexdigest()[:32]
+        model.instructions.add(text)
+        name = hashlib.sha256(f"{model.identity}\n{text}".encode()).hexdigest()[:32]
         file = _prompts_folder() / name
         if file.exists() and _slot(model, "restore", name):
             file.touch()
             return
         user = Message(role="user", content="")
         request = {
-            "messages": [system, user],
+            "messages": [*given, user],
             "max_tokens": 1,
             "id_slot": 0,
             "stream": True,

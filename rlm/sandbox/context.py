@@ -9,6 +9,7 @@ import codecs
 import ctypes
 import marshal
 import os
+import pprint
 import tempfile
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
@@ -104,6 +105,20 @@ def transfer(context: Any) -> Transfer:
     return Transfer("marshal", _cut(memoryview(_marshalled(context))))
 
 
+def as_text(context: Any) -> str:
+    """A checked context as a model reads it; raises ContextError where that is no text."""
+    try:
+        if isinstance(context, Path):
+            return context.read_text(encoding="utf-8-sig")
+        if isinstance(context, bytes):
+            return context.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ContextError(f"Cannot read {named(context)}: {error}.") from error
+    if context is None or isinstance(context, str):
+        return context or ""
+    return pprint.pformat(context, width=200, sort_dicts=False)
+
+
 def as_file(context: Any) -> tuple[str, IO[bytes]]:
     """A checked context as an open file for a worker that is confined: "text" or "marshal", and the file.
 
@@ -135,6 +150,9 @@ def believable(shape: object) -> dict[str, Any]:
         for name in ("items", "keys", "head")
         if isinstance(told.get(name), list)
     }
+    sizes = told.get("sizes")
+    if isinstance(sizes, list) and len(sizes) == 2 and all(type(size) is int for size in sizes):
+        lists["sizes"] = sizes
     return {"type": "unknown"} | texts | counts | lists
 
 

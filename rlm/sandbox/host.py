@@ -199,6 +199,10 @@ class Sandbox:
         told = self._order({"do": "variables"}, "").stdout.split("\n")
         return [name for name in told if name.isidentifier() and name != "context"]
 
+    def related(self, question: str) -> str:
+        """Lines or items of the context that have words of the question, a few; "" where none has."""
+        return self._order({"do": "related", "text": question}, "").stdout
+
     def execute(self, code: str) -> Execution:
         """Runs one cell. Whatever the code does is in the Execution.
 
@@ -317,7 +321,7 @@ class Sandbox:
     def _obeyed(self, order: dict[str, Any], clock: _Clock, grace: float, call: _Call) -> dict[str, Any]:
         assert self._session
         self._underway = order["id"]
-        self._session.order(order, snapshot=self._snapshots and order["do"] not in ("check", "variables"))
+        self._session.order(order, snapshot=self._snapshots and order["do"] in ("execute", "resolve"))
         done = self._serve(self._session, order["id"], clock, grace, call)
         self._underway = None
         return done

@@ -50,7 +50,7 @@ NEXT_CELLS: dict[str, tuple[str, str | None, str | None, Answer | None]] = {
     "print('next'); 6 * 7": ("next\n", "42", None, None),
     "llm_query('ask ' + str(6 * 7))": ("", "'ASK 42'", None, None),
     "context": ("", repr(CONTEXT), None, None),
-    "search('beta')": ("", "['beta']", None, None),
+    "search('beta')": ("search: with the lines around:\nalpha\nbeta\n", "['beta']", None, None),
     "import colorsys\nclass Next:\n    x = 1\ncolorsys.rgb_to_hsv(Next.x, 0, 0)": (
         "",
         "(0.0, 1.0, 1)",

@@ -9,7 +9,6 @@ import ast
 import builtins
 import errno
 import importlib
-import itertools
 import json
 import linecache
 import re
@@ -20,22 +19,20 @@ from contextlib import redirect_stderr, redirect_stdout
 from threading import get_ident
 from typing import Any
 
-from rlm.sandbox.child.shown import Output, clip, explain, show
+from rlm.sandbox.child.finding import as_regex, matches, nearest, related, words
+from rlm.sandbox.child.labels import AT_ONCE, MOST
+from rlm.sandbox.child.labels import prompts as label_prompts
+from rlm.sandbox.child.labels import read as read_labels
+from rlm.sandbox.child.shown import SHOWN_ITEMS, Output, clip, explain, show
 from rlm.sandbox.limits import MAX_ANSWER, MAX_PROMPT, THREADS
 
 Ask = Callable[[list[str]], list[dict[str, Any]]]
 # sends prompts to the sub model; returns {"text": …} or {"error": …} for each, in order
 
-NEAREST = 5
-# lines that search() shows where nothing matches
-AROUND = 120
-# characters that search() gives on either side of a match in a long line or item
-STOP_WORDS = frozenset(
-    "about all and any are can context data did does find for from give has have how into its many much not "
-    "number of question tell text than that the their them there these this those was were what when where "
-    "which who whose why with you your".split()
-)
-# not worth a search
+FEW, SHORT = 3, 80
+# matches of search() and characters of their lines, up to which it also shows the lines around them
+PRINTED = 2000
+# characters of a list, set or dict that print() writes in full
 READY_MODULES = frozenset(
     "collections csv datetime functools io itertools json math operator random re statistics string".split()
 )
@@ -54,6 +51,16 @@ READY_NAMES = {
     for name in names.split()
 }
 # the same, from the modules named; no name that a model would give to data of its own
+
+
+HINTS = {
+    "between instances of 'str' and 'int'": " (convert the str with int(…) or float(…))",
+    "between instances of 'int' and 'str'": " (convert the str with int(…) or float(…))",
+    "'list' object has no attribute 'group'": " (search(…) gives a list of lines)",
+    "'NoneType' object has no attribute 'group'": " (the pattern did not match here: test the match with if)",
+    "'NoneType' object is not subscriptable": " (the pattern did not match here: test the match with if)",
+}
+# what to do about an error's text
 
 
 class CellStopped(BaseException):
@@ -109,6 +116,8 @@ class Repl:
             "llm_query": self.llm_query,
             "llm_query_batched": self.llm_query_batched,
             "search": self.search,
+            "classify": self.classify,
+            "print": self.print,
             "FINAL": self.FINAL,
             "FINAL_VAR": self.FINAL_VAR,
         }
@@ -147,27 +156,61 @@ class Repl:
             self.output.write(message + "\n")
         return [FailedQuery(reply["error"]) if "error" in reply else reply["text"] for reply in replies]
 
+    def classify(self, texts: list[str], labels: Any) -> list[str]:
+        """The label of each text, as the sub model reads it; equal texts are asked about once.
+
+        labels: a list, or a dict of label to meaning. Raises LLMQueryError where it gives none.
+        """
+        if isinstance(texts, str) or isinstance(labels, str):
+            raise TypeError("classify takes a list of texts and a list of labels")
+        meanings = {str(label): str(labels[label]) if isinstance(labels, dict) else "" for label in labels}
+        if len(meanings) < 2:
+            raise ValueError("classify needs two labels or more")
+        known: dict[str, str | None] = dict.fromkeys(_texts("classify", texts))
+        if len(known) > MOST:
+            raise ValueError(
+                f"classify would have {len(known):,} different texts read, which takes long: "
+                f"take those that matter, or {MOST} at a time"
+            )
+        for _ in range(2):  # those that it passed over are asked about once more
+            open_texts = [text for text, label in known.items() if label is None]
+            replies = self.llm_query_batched(label_prompts(open_texts, meanings)) if open_texts else []
+            for n, reply in enumerate(replies):
+                some = open_texts[n * AT_ONCE : (n + 1) * AT_ONCE]
+                if isinstance(reply, str):
+                    known.update(zip(some, read_labels(reply, len(some), meanings), strict=True))
+        missing = [text for text, label in known.items() if label is None]
+        if missing:
+            raise LLMQueryError(f"the model gave {len(missing)} texts no label, such as {missing[0]:.200}")
+        return [str(known[text]) for text in texts]
+
     def search(self, pattern: str, text: Any = None) -> list[str]:
         """Lines of a str, items of a list or entries of a dict that match a regular expression.
 
-        Ignores case. Without `text` it searches the context. Of a long line or item it gives what is around
-        the match. Where nothing matches it says which lines have some of the pattern's words.
+        Ignores case, and takes a space for any run of spaces and hyphens. Without `text` it searches the
+        context. Of a long line or item it gives what is around the match. Where nothing matches it says which
+        lines have some of the pattern's words.
         """
         if isinstance(pattern, re.Pattern):
             pattern = pattern.pattern
         if not isinstance(pattern, str):
             raise TypeError(f"search takes a pattern as a str, not {type(pattern).__name__}")
-        try:
-            regex = re.compile(pattern, re.IGNORECASE)
-        except re.error:
-            regex = re.compile(re.escape(pattern), re.IGNORECASE)
         text = self.names.get("context") if text is None else text
-        found = list(_matches(regex, text))
-        if not found and (words := _words(pattern)):
-            near = _nearest(words, text)
+        regex = as_regex(pattern)
+        found = list(matches(regex, text))
+        if not found and words(pattern):
+            near = nearest(pattern, text)
             advice = "\n  ".join(["Lines with some of its words:", *near]) if near else "Try other words."
             self.output.write(f"search: nothing matches {pattern!r}. {advice}\n")
+        if isinstance(text, str) and 0 < len(found) <= FEW and max(map(len, found)) < SHORT:
+            self.output.write("\n".join(["search: with the lines around:", *_around(regex, text)]) + "\n")
         return found
+
+    def print(self, *values: Any, **options: Any) -> None:
+        """Python's own, but of a long list, set or dict it shows some, and how many there are."""
+        if not options.get("file"):
+            values = tuple(value if isinstance(value, str) else _shown(value) for value in values)
+        builtins.print(*values, **options)  # noqa: T201
 
     def FINAL(self, value: Any = None) -> None:  # noqa: N802
         """Ends the run with this answer."""
@@ -288,12 +331,19 @@ class Repl:
             self.names[node.id] = importlib.import_module(node.id)
         if isinstance(node, ast.Name) and node.id in READY_NAMES and node.id not in self.names:
             self.names[node.id] = getattr(importlib.import_module(READY_NAMES[node.id]), node.id)
+        if isinstance(node, ast.Import):  # what is there already, as if it were a module
+            node.names = [name for name in node.names if name.name not in self.given.keys() | {"context"}]
+            node.names = node.names or [ast.copy_location(ast.alias("builtins", "_"), node)]
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             return
         if node.func.id == "FINAL_VAR" and any(isinstance(argument, ast.Name) for argument in node.args):
             node.func.id = "FINAL"  # the variable itself, not its name
         if self.names.get("context") is not None and node.func.id in ("llm_query", "llm_query_batched"):
-            _refuse_without_data(node)
+            _refuse_without_data(node, self.names["context"])
+
+    def related(self, question: str) -> list[str]:
+        """Lines or items of the context with words of the question, and which of its names are nowhere."""
+        return related(question, self.names.get("context"))
 
     def variables(self) -> list[str]:
         """Names of what cells have set, and the context's."""
@@ -307,6 +357,8 @@ class Repl:
     def _failure(self, error: BaseException) -> dict[str, Any]:
         """What the model is told of its mistake, and which limit it was."""
         text, limits = explain(error), []
+        if isinstance(error, (AttributeError, IndexError, KeyError, TypeError)):
+            text += next((hint for said, hint in HINTS.items() if said in text), "") or self._reminder()
         no_thread = isinstance(error, RuntimeError) and "can't start new thread" in text
         if no_thread and threading.active_count() > THREADS // 2:
             limits.append("threads")
@@ -316,6 +368,16 @@ class Repl:
             text += f" (the limit is {self.memory / 2**20:,.0f} MiB beyond the context)"
         return {"error": text, "limits": limits}
 
+    def _reminder(self) -> str:
+        """What the context is, for code that took it for something else."""
+        context = self.names.get("context")
+        if not isinstance(context, (list, tuple, dict)) or not context:
+            return ""
+        kind, size = type(context).__name__, f"{len(context):,}"
+        first = next(iter(context.items() if isinstance(context, dict) else context))
+        some = f"{first[0]!r}: {show(first[1], 200)}" if isinstance(context, dict) else show(first, 200)
+        return f"\n(`context` is a {kind} of {size} items, such as {some})"
+
     def stop(self, *_signal: object) -> None:
         """Ends the running cell; a signal handler."""
         if self.asking:
@@ -324,17 +386,33 @@ class Repl:
             raise CellStopped
 
 
-def _refuse_without_data(call: ast.Call) -> None:
+def _refuse_without_data(call: ast.Call, context: Any) -> None:
     """Stops a sub call of nothing but literal text: the sub model would answer from imagination."""
     prompts = [item for arg in call.args for item in (arg.elts if isinstance(arg, ast.List) else [arg])]
     if not prompts or not all(isinstance(p, ast.Constant) and isinstance(p.value, str) for p in prompts):
         return
-    words = [word for prompt in prompts for word in _words(str(getattr(prompt, "value", "")))]
-    look = f'search("{"|".join(words[:8])}")' if words else "context[:500]"
+    question = " ".join(str(getattr(prompt, "value", "")) for prompt in prompts)
+    near = related(question, context) or nearest(question, context)
+    look = f'print(search("{"|".join(words(question)[:8]) or "word"}"))'
     raise LLMQueryError(
-        "llm_query sees only its prompt, and this one has none of the data. "
-        f"Look at the data first:\nprint({look})"
+        "llm_query sees only its prompt, and this one has none of the data. Look at the data first:\n"
+        + ("\n".join(near) or look)
     )
+
+
+def _shown(value: Any) -> Any:
+    if type(value) not in (list, tuple, set, frozenset, dict) or len(value) <= SHOWN_ITEMS:
+        return value
+    return value if len(repr(value)) <= PRINTED else show(value, PRINTED)
+
+
+def _around(regex: re.Pattern[str], text: str) -> Iterator[str]:
+    """Each match's line with the one before it and two after it, cut where they are long."""
+    for match in regex.finditer(text):
+        start = text.rfind("\n", 0, match.start()) + 1
+        start = text.rfind("\n", 0, max(start - 1, 0)) + 1
+        lines = text[max(start, match.start() - 2 * SHORT) : match.end() + 4 * SHORT].split("\n")
+        yield "\n".join(lines[:4]).rstrip()
 
 
 def no_input(_prompt: object = "") -> str:
@@ -351,42 +429,6 @@ def _texts(name: str, prompts: Any) -> list[str]:
         if len(prompt) > MAX_PROMPT:
             raise ValueError(f"a prompt of {len(prompt):,} characters is too long for any model: split it")
     return texts
-
-
-def _matches(regex: re.Pattern[str], text: Any) -> Iterator[str]:
-    if isinstance(text, str):
-        end = -1  # of the last line given
-        for match in regex.finditer(text):
-            if match.start() > end:
-                start = text.rfind("\n", 0, match.start()) + 1
-                end = (text.find("\n", match.end()) + 1 or len(text) + 1) - 1
-                yield text[max(start, match.start() - AROUND) : min(end, match.end() + AROUND)]
-        return
-    if not isinstance(text, (dict, list, tuple, set, frozenset)):
-        raise TypeError(f"search looks through a str, list or dict, not {type(text).__name__}")
-    for key, item in text.items() if isinstance(text, dict) else enumerate(text):
-        entry = item if isinstance(item, str) else repr(item)
-        found = regex.search(entry)
-        if found:
-            yield f"[{key!r}] {entry[max(0, found.start() - AROUND) : found.end() + AROUND]}"
-
-
-def _nearest(words: list[str], text: Any) -> list[str]:
-    """The lines or items with most of the words, where a rare word counts for more."""
-    weights: dict[str, float] = {}
-    for word in words:
-        regex = re.compile(re.escape(word), re.IGNORECASE)
-        lines = list(itertools.islice(_matches(regex, text), 10_000))
-        for line in lines:
-            weights[line] = weights.get(line, 0.0) + 1 / len(lines)
-    return sorted(weights, key=lambda line: -weights[line])[:NEAREST]
-
-
-def _words(text: str) -> list[str]:
-    """The words that a search for this text could look for, those with hyphens whole as well."""
-    text = re.sub(r"\\.", " ", text.lower())
-    words = re.findall(r"[^\W_]+(?:-[^\W_]+)+", text) + re.findall(r"[^\W_]{3,}", text)
-    return list(dict.fromkeys(word for word in words if word not in STOP_WORDS))[:12]
 
 
 def _listed(numbers: list[int]) -> str:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from rlm.sandbox.child import intake
 from rlm.sandbox.child.channel import Channel
 from rlm.sandbox.child.repl import Repl
-from rlm.sandbox.child.shown import describe
+from rlm.sandbox.child.shown import clip, describe
 
 CHECK = (
     "class A:\n    word = 'WORD'\nprint(A.word)\nlist(range(50)), search('another'), search('a third')",
@@ -53,6 +53,8 @@ class Server:
             return self.repl.resolve(order["text"], order["variable"])
         if order["do"] == "variables":
             return {"stdout": "\n".join(self.repl.variables())}
+        if order["do"] == "related":
+            return {"stdout": "\n".join(clip(line, 300) for line in self.repl.related(order["text"]))}
         return {"shown": self.check(order["id"])}
 
     def load(self, kind: str, descriptor: int | None) -> dict[str, Any]:

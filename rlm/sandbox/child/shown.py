@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import io
 import itertools
 import traceback
@@ -75,7 +76,19 @@ def explain(error: BaseException) -> str:
         lines += traceback.format_exception_only(type(error), error)
     except Exception as unprintable:  # an exception's own __str__ may raise anything
         lines.append(f"{type(error).__name__}: <its text cannot be shown: {type(unprintable).__name__}>")
-    return clip("".join(lines).strip(), 4000)
+    text = "".join(lines).strip()
+    if isinstance(error, NameError) and "Did you mean" not in text:
+        text += _meant(error)
+    return clip(text, 4000)
+
+
+def _meant(error: NameError) -> str:
+    """A guess at the name that was meant; Python's own comes only with some of its versions."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    names = {**frames[-1].f_globals, **frames[-1].f_locals} if frames else {}
+    known = {name.lower(): name for name in names if not name.startswith("_")}
+    near = difflib.get_close_matches((error.name or "").lower(), known, 1, cutoff=0.75)
+    return f". Did you mean: {known[near[0]]!r}?" if near else ""
 
 
 def describe(context: Any) -> dict[str, Any]:
@@ -88,10 +101,11 @@ def describe(context: Any) -> dict[str, Any]:
         }
         shape |= {"head": context[:1000], "tail": context[-500:]}
     elif isinstance(context, (list, tuple, set, frozenset)):
-        shape |= {"length": len(context), "items": _types(context)}
+        shape |= {"length": len(context), "items": _types(context), "sizes": _sizes(context)}
         shape["head"] = [clip(show(item, 300), 300) for item in itertools.islice(context, 3)]
     elif isinstance(context, dict):
         shape |= {"length": len(context), "items": _types(context.values())}
+        shape["sizes"] = _sizes(context.values())
         shape["keys"] = [clip(repr(key), 80) for key in itertools.islice(context, 20)]
         shape["head"] = [clip(show(item, 300), 300) for item in itertools.islice(context.values(), 2)]
     return shape
@@ -99,3 +113,9 @@ def describe(context: Any) -> dict[str, Any]:
 
 def _types(values: Any) -> list[str]:
     return sorted({type(value).__name__ for value in itertools.islice(values, 100_000)})[:5]
+
+
+def _sizes(values: Any) -> list[int]:
+    """The least and the greatest length of texts; nothing where there are none."""
+    sizes = [len(value) for value in itertools.islice(values, 100_000) if isinstance(value, str)]
+    return [min(sizes), max(sizes)] if sizes else []

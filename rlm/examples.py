@@ -1,0 +1,177 @@
+"""Worked examples: the turns that a root is shown before its question, for each kind of context."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rlm import prompts
+
+
+@dataclass(frozen=True)
+class Example:
+    """One question, the cells that lead to its answer with their outputs, and the answer."""
+
+    question: str
+    answer: str
+    steps: tuple[tuple[str, str], ...] = ()
+    # code and its output
+    related: str = ""
+    # lines of the context with words of the question
+
+
+TEXT = (
+    "`context` is a str. It begins:\n"
+    "order 1: 3 lamps for customer 17 in Oslo\n"
+    "order 2: 1 rug for customer 40 in Bergen"
+)
+TEXTS = (
+    Example(
+        "How many orders are for lamps?",
+        "412",
+        ((r'print(sum(1 for line in context.splitlines() if re.search(r"\d+ lamps?", line)))', "412"),),
+    ),
+    Example(
+        "Which city ordered the most lamps?",
+        "Oslo",
+        (
+            (
+                "pieces = Counter()\n"
+                "for line in context.splitlines():\n"
+                r'    match = re.search(r"(\d+) lamps? for customer \d+ in (\w+)", line)'
+                "\n    if match:\n"
+                "        pieces[match[2]] += int(match[1])\n"
+                "print(pieces.most_common(3))",
+                "[('Oslo', 310), ('Bergen', 64), ('Narvik', 9)]",
+            ),
+        ),
+    ),
+    Example(
+        "What are the telephone numbers of the workshops Brandt and Holm?",
+        "5872 and 3310",
+        related="The Holm workshop has the telephone number 3310.\n"
+        "The Brandt workshop has the telephone number 5872.",
+    ),
+    Example(
+        "Where is the workshop that made the clock of the town hall?",
+        "at the old harbour",
+        (
+            (
+                'print(search("Brandt workshop"))',
+                "['The clock of the town hall was made by the Brandt workshop.', "
+                "'The Brandt workshop is at the old harbour.']",
+            ),
+        ),
+        "The clock of the town hall was made by the Brandt workshop.",
+    ),
+)
+RECORDS = (
+    "`context` is a list of 900 items, each a dict. It begins:\n"
+    "{'nr': 1, 'customer': 17, 'city': 'Oslo', 'item': 'lamp', 'pieces': 3}"
+)
+LISTS = (
+    Example(
+        "Which city ordered the most lamps?",
+        "Oslo",
+        (
+            (
+                "pieces = Counter()\n"
+                "for order in context:\n"
+                "    if order['item'] == 'lamp':\n"
+                "        pieces[order['city']] += order['pieces']\n"
+                "print(pieces.most_common(3))",
+                "[('Oslo', 310), ('Bergen', 64), ('Narvik', 9)]",
+            ),
+        ),
+    ),
+)
+TABLE = (
+    "`context` is a dict of 900 items, each value a dict. It begins:\n"
+    "'N1': {'customer': 17, 'city': 'Oslo', 'item': 'lamp', 'pieces': 3}"
+)
+DICTS = (
+    Example(
+        "Which order is the largest of those for lamps in Oslo?",
+        "N71",
+        (
+            (
+                "largest = Counter()\n"
+                "for key, order in context.items():\n"
+                "    if order['item'] == 'lamp' and order['city'] == 'Oslo':\n"
+                "        largest[key] = order['pieces']\n"
+                "print(largest.most_common(3))",
+                "[('N71', 40), ('N8', 22), ('N310', 9)]",
+            ),
+        ),
+    ),
+)
+LETTERS = "`context` is a list of 900 items, each a str. It begins:\n'Dear Sirs, my lamp is broken …'"
+FILES = (
+    "`context` is a dict of 900 items, each value a str. It begins:\n"
+    "'0001.txt': Dear Sirs, my lamp is broken …"
+)
+_PRICE = Example(
+    "What does the letter about the clock of the town hall say of its price?",
+    "400 crowns",
+    related="12: … we pay 400 crowns for the clock of the town hall, of which …",
+)
+STRINGS = (
+    Example(
+        "How many letters mention a lamp?",
+        "31",
+        (("found = [letter for letter in context if 'lamp' in letter.lower()]\nprint(len(found))", "31"),),
+    ),
+    _PRICE,
+)
+NAMED_STRINGS = (
+    Example(
+        "Which letter mentions lamps most often?",
+        "0071.txt",
+        (
+            (
+                "lamps = Counter()\n"
+                "for name, letter in context.items():\n"
+                "    lamps[name] = letter.lower().count('lamp')\n"
+                "print(lamps.most_common(3))",
+                "[('0071.txt', 9), ('0310.txt', 4), ('0008.txt', 2)]",
+            ),
+        ),
+    ),
+    _PRICE,
+)
+NOTHING = (
+    Example(
+        "How many days lie between 3 March and 24 December 2024?",
+        "296",
+        (
+            (
+                "import datetime\nprint((datetime.date(2024, 12, 24) - datetime.date(2024, 3, 3)).days)",
+                "296",
+            ),
+        ),
+    ),
+)
+
+
+def turns(context: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """For a context as the REPL reports it: what was shown and what was replied, in turn."""
+    about, examples = _fitting(context.get("type"), set(context.get("items", [])))
+    lines = about == TEXT
+    for example in examples:
+        shown = prompts.first_message([about], example.question, example.related, lines=lines)
+        for code, output in example.steps:
+            yield shown, f"```repl\n{code}\n```"
+            shown = f"Output:\n{output}\n\n{prompts.next_step(example.question)}"
+        yield shown, f"FINAL({example.answer})"
+        about = "`context` is the same."
+
+
+def _fitting(kind: object, items: set[str]) -> tuple[str, tuple[Example, ...]]:
+    if kind == "NoneType":
+        return "", NOTHING
+    if kind == "str":
+        return TEXT, TEXTS
+    if "str" in items or not items:
+        return (FILES, NAMED_STRINGS) if kind == "dict" else (LETTERS, STRINGS)
+    return (TABLE, DICTS) if kind == "dict" else (RECORDS, LISTS)

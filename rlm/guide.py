@@ -1,0 +1,62 @@
+"""The help that small models need beyond the plain loop. Reads a run's record; knows no model, no process."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from rlm import prompts
+from rlm.types import Execution, Iteration
+
+SMALL = 9.0
+# billion parameters, up to which a model is taken for a small one
+_SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)b(?![a-z0-9])", re.IGNORECASE)
+
+
+def is_small(name: str) -> bool:
+    """Whether a model is small, as far as its name says: `qwen3:4b`, `local:qwen2.5-coder-1.5b`."""
+    found = _SIZE.search(name)
+    return float(found[1]) <= SMALL if found else name.startswith("local:")
+
+
+class Guide:
+    """Watches one run of a small model.
+
+    question: the user's; shown: the first message; related: lines of the context with words of the question.
+    """
+
+    def __init__(self, question: str, related: str, shown: str) -> None:
+        self.question = question
+        self.related = related
+        self.shown = shown
+        self._doubted = False
+        self._failed = 0
+        # turns in a row that ended in an error
+
+    def doubt(self, answer: str, trajectory: Sequence[Iteration]) -> str:
+        """What to say to an answer that looks invented; once in a run, since the model may be right."""
+        if self._doubted:
+            return ""
+        outputs = [f"{e.stdout}\n{e.value}\n{e.error}" for turn in trajectory for e in turn.executions]
+        said, asked, seen = map(_words, (answer, self.question, "\n".join([self.shown, *outputs])))
+        numbers = {word for word in said if word.isdigit() and len(word) > 1}
+        if said and said <= asked and " or " not in self.question:
+            self._doubted = True
+            return prompts.ONLY_THE_QUESTION
+        if unseen := numbers - asked - seen:
+            self._doubted = True
+            return prompts.never_shown(min(unseen))
+        return ""
+
+    def is_stuck(self, executions: Sequence[Execution]) -> bool:
+        """Whether this turn and the one before it ended in an error: what stands there is what it copies."""
+        failed = bool(executions and executions[-1].error)
+        self._failed = self._failed + 1 if failed else 0
+        if self._failed < 2:
+            return False
+        self._failed = 0
+        return True
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.replace(",", "").casefold()))

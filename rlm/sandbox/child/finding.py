@@ -1,0 +1,161 @@
+"""Finding text in a context: what matches a pattern, and what has most of a question's words.
+
+Standard library only: it runs in a clean interpreter.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from typing import Any
+
+NEAREST = 6
+# lines or items that are shown where the words of a question are looked for
+NEAR = 0.25
+# what a line must count for beside the best one
+RARE = 0.05
+# what a word counts for that is in 20 lines or items
+AROUND = 120
+# characters given on either side of a match in a long line or item
+TITLE = 25
+# characters of a line that is so short that more of the text is shown with it
+MANY = 10_000
+# lines or items with a word, after which it is taken to be in too many to tell anything
+LARGEST = 50_000_000
+# characters in which words are looked for, or 250 times the items
+STOP_WORDS = frozenset(
+    "about according all and answer any are can clearly context data did does find for from give has have "
+    "how into its line lines many most much name names not number of often question say says suggests tell "
+    "text than that the their them there these this those was were what when where which who whose why with "
+    "word words written you your".split()
+)
+# not worth a search
+
+
+_COMPOUND = re.compile(r"\w+(?:[-_.@/]+\w+)+")
+
+
+def as_regex(pattern: str) -> re.Pattern[str]:
+    """The pattern, ignoring case, where a space stands for any run of spaces and hyphens.
+
+    Brackets around a whole word, as in "[host1742]", are meant as they are.
+    """
+    pattern = re.sub(r"(?<!\\)\[(\w{3,})\](?![*+?{])", r"\\[\1\\]", pattern)
+    spaced = pattern if "[" in pattern else pattern.replace(" ", r"[\s_-]+")
+    try:
+        return re.compile(spaced, re.IGNORECASE | re.MULTILINE)
+    except re.error:
+        return re.compile(re.escape(pattern), re.IGNORECASE)
+
+
+def matches(regex: re.Pattern[str], text: Any) -> Iterator[str]:
+    """Lines of a str, items of a list or entries of a dict; of a long one, what is around the match."""
+    if isinstance(text, str):
+        end = -1  # of the last line given
+        for match in regex.finditer(text):
+            if match.start() > end:
+                start, end = _line(text, match.start(), match.end())
+                yield text[max(start, match.start() - AROUND) : min(end, match.end() + AROUND)]
+        return
+    if not isinstance(text, (dict, list, tuple, set, frozenset)):
+        raise TypeError(f"search looks through a str, list or dict, not {type(text).__name__}")
+    for key, entry in _entries(text):
+        if found := regex.search(entry):
+            yield _part(key, entry, found.start(), found.end())
+
+
+def words(text: str) -> list[str]:
+    """The words that a search for this text could look for, those with hyphens and the like whole as well."""
+    text = re.sub(r"\\.", " ", text.lower())
+    found = dict.fromkeys([*_COMPOUND.findall(text), *re.findall(r"[^\W_]{3,}", text)])
+    return [word for word in found if word not in STOP_WORDS][:12]
+
+
+def related(question: str, text: Any) -> list[str]:
+    """Lines or items with rare words of the question; or which of its names are nowhere in the context.
+
+    A name is a word with hyphens, dots and the like. Lines with parts of one that is nowhere would be taken
+    for it.
+    """
+    if not _is_searchable(text):
+        return []
+    for name in dict.fromkeys(_COMPOUND.findall(question)):
+        if next(matches(re.compile(re.escape(name), re.IGNORECASE), text), None) is None:
+            return [f"No line or item has {name!r}."]
+    return nearest(question, text, least=RARE)
+
+
+def nearest(question: str, text: Any, *, least: float = 0.0) -> list[str]:
+    """The lines or items with most of a question's words, where a rare word counts for more.
+
+    least: what the words of a line must count for together; a word that is in n lines counts for 1/n.
+    """
+    if not _is_searchable(text):
+        return []
+    stems = [word[:-1] if len(word) > 3 and word.endswith("s") else word for word in words(question)]
+    shown: dict[object, str] = {}
+    weights: dict[object, float] = {}
+    for found in _with_stem(stems, text):
+        places = list(itertools.islice(found, MANY))
+        for place, part in places:
+            shown.setdefault(place, part)
+            weights[place] = weights.get(place, 0.0) + 1 / len(places)
+    best = sorted(weights, key=lambda place: -weights[place])
+    least = max(least, NEAR * weights[best[0]]) if best else least
+    rare = [shown[place] for place in best[: 4 * NEAREST] if weights[place] > least]
+    return list(dict.fromkeys(rare))[:NEAREST]
+
+
+def _is_searchable(text: Any) -> bool:
+    """Whether words can be looked for in it, within a second or two."""
+    if isinstance(text, str):
+        return len(text) <= LARGEST
+    if not isinstance(text, (dict, list, tuple, set, frozenset)) or len(text) > LARGEST // 250:
+        return False
+    values = text.values() if isinstance(text, dict) else text
+    return sum(len(value) for value in values if isinstance(value, str)) <= LARGEST
+
+
+def _with_stem(stems: list[str], text: Any) -> Iterator[Iterator[tuple[object, str]]]:
+    """For each stem, where it is: a line's or an item's place, and what to show of it."""
+    if isinstance(text, str):
+        lower = text.lower()
+        lower = lower if len(lower) == len(text) else text  # some letters have a longer lower case
+        for stem in stems:
+            yield _lines_with(stem, lower, text)
+        return
+    entries = [(key, entry, entry.lower()) for key, entry in _entries(text)]
+    for stem in stems:
+        yield (
+            (index, _part(key, entry, at, at + len(stem)))
+            for index, (key, entry, lower) in enumerate(entries)
+            if (at := lower.find(stem)) >= 0
+        )
+
+
+def _lines_with(stem: str, lower: str, text: str) -> Iterator[tuple[object, str]]:
+    at = lower.find(stem)
+    while at >= 0:
+        start, end = _line(text, at, at + len(stem))
+        if end - start < TITLE:  # what it is the title of
+            more = text.find("\n", min(end + TITLE, len(text)))
+            shown_end = min(more if more >= 0 else len(text), end + AROUND)
+            yield start, text[start:shown_end]
+        else:
+            yield start, text[max(start, at - AROUND) : min(end, at + len(stem) + AROUND)]
+        at = lower.find(stem, end)
+
+
+def _line(text: str, start: int, end: int) -> tuple[int, int]:
+    """Where the lines of a piece of a text begin and end."""
+    return text.rfind("\n", 0, start) + 1, (text.find("\n", end) + 1 or len(text) + 1) - 1
+
+
+def _entries(text: Any) -> Iterator[tuple[object, str]]:
+    for key, item in text.items() if isinstance(text, dict) else enumerate(text):
+        yield key, item if isinstance(item, str) else repr(item)
+
+
+def _part(key: object, entry: str, start: int, end: int) -> str:
+    return f"{key!r}: {entry[max(0, start - AROUND) : end + AROUND].strip()}"

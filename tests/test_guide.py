@@ -1,0 +1,262 @@
+"""What small models get beyond the plain loop, and what other models do not."""
+
+from __future__ import annotations
+
+import pytest
+from fakes import ScriptedClient, SubClient, cell
+
+from rlm import RLM
+from rlm.errors import ConfigurationError, ContextError
+from rlm.guide import is_small
+from rlm.sandbox import Sandbox
+
+NEEDLE = "The badge of the gatekeeper has the number 4417."
+TEXT = "\n".join([*(f"line {n} of nothing much" for n in range(300)), NEEDLE, "the end"])
+
+
+def run(*replies: str, context: object = TEXT, question: str = "Which badge has the gatekeeper?", **options):
+    client = ScriptedClient(replies)
+    options = {"guided": True, "sub_client": SubClient(str.upper)} | options
+    return client, RLM(root_client=client, **options).completion(question, context)
+
+
+@pytest.mark.parametrize(
+    ("name", "small"),
+    [
+        ("qwen3:4b", True),
+        ("local:qwen2.5-coder-1.5b", True),
+        ("qwen3:0.6b", True),
+        ("local:/models/mine.gguf", True),
+        ("llama3.1:8b", True),
+        ("llama3.1:70b", False),
+        ("qwen3:30b-a3b", False),
+        ("mixtral:8x7b", False),
+        ("openai:gpt-5", False),
+        ("scripted", False),
+    ],
+)
+def test_a_models_size_is_read_from_its_name(name, small):
+    assert is_small(name) is small
+
+
+def test_lines_with_rare_words_of_the_question_are_shown_with_it():
+    client, result = run("FINAL(4417)")
+    assert NEEDLE in client.shown(0)
+    assert "If the lines above have the answer" in client.shown(0)
+    assert (result.answer, result.guided, result.mode) == ("4417", True, "repl")
+
+
+def test_a_name_that_is_nowhere_is_said_to_be_so_and_no_line_is_taken_for_it():
+    client, _ = run(
+        cell("search('gate-keeper')"), "FINAL(it is not there)", question="Where is gate-house 7?"
+    )
+    assert "No line or item has 'gate-house'." in client.shown(0)
+    assert NEEDLE not in client.shown(0)
+    assert "If the lines above" not in client.shown(0)
+
+
+def test_a_model_that_is_not_small_gets_neither_lines_nor_doubt():
+    client, result = run("FINAL(99999)", guided=None)
+    assert NEEDLE not in client.shown(0)
+    assert (result.answer, result.iterations, result.guided) == ("99999", 1, False)
+    assert client.options[0].min_p is None
+
+
+def test_an_answer_that_no_output_shows_is_asked_back_for_once():
+    client, result = run("FINAL(99999)", "FINAL(99999)")
+    assert "No output shows 99999." in client.shown(1)
+    assert (result.answer, result.iterations) == ("99999", 2)
+
+
+def test_an_answer_that_only_repeats_the_question_is_asked_back_for():
+    client, result = run("FINAL(the gatekeeper)", "FINAL(4417)")
+    assert "only repeats the question" in client.shown(1)
+    assert result.answer == "4417"
+
+
+def test_a_choice_that_the_question_gives_is_no_repetition():
+    _, result = run("FINAL(more)", question="Is it more or less?")
+    assert (result.answer, result.iterations) == ("more", 1)
+
+
+def test_code_that_has_failed_twice_is_taken_out_of_the_history():
+    client, result = run(cell("one_mistake"), cell("another_mistake"), cell("1 + 1"), "FINAL(2)")
+    messages = "\n".join(message["content"] for message in client.requests[2])
+    assert "one_mistake" not in messages
+    assert "NameError: name 'another_mistake' is not defined" in client.shown(2)
+    assert len(client.requests[2]) == len(client.requests[0])
+    assert [len(turn.executions) for turn in result.trajectory] == [1, 1, 1, 0]  # but not out of the record
+
+
+def test_an_output_with_nothing_in_it_is_answered_with_the_lines():
+    client, _ = run(cell("search('x{9}')\n[]"), "FINAL(4417)")
+    assert "That found nothing." in client.shown(1)
+    assert NEEDLE in client.shown(1)
+
+
+def test_of_a_long_list_no_answer_is_asked_for():
+    client, _ = run(cell("context.splitlines()"), cell("len(context.splitlines())"), "FINAL(302)")
+    assert "list of 302 items, the first 10" in client.shown(1)
+    assert "Only a part is shown." in client.shown(1)
+    assert "Give the answer as FINAL(…)" in client.shown(2)
+
+
+# The examples
+
+
+@pytest.mark.parametrize(
+    ("context", "shows"),
+    [
+        ("text", "for line in context.splitlines()"),
+        ([{"a": 1}], "for order in context:"),
+        ({"a": {"b": 1}}, "for key, order in context.items()"),
+        (["a"], "for letter in context if"),
+        ({"a": "b"}, "for name, letter in context.items()"),
+        (None, "datetime.date"),
+    ],
+    ids=["str", "list of dict", "dict of dict", "list of str", "dict of str", "none"],
+)
+def test_the_example_fits_the_context(context, shows):
+    client, _ = run("FINAL(1)", "FINAL(1)", context=context)
+    assert shows in "".join(message["content"] for message in client.requests[0][1:-1])
+
+
+@pytest.mark.parametrize(
+    ("context", "says"),
+    [
+        ("a,b,c\n" + "1,2,3\n" * 500, "csv.DictReader(context.splitlines())"),
+        ("a;b;c\n" + "1;2;3\n" * 500, "csv.DictReader(context.splitlines(), delimiter=';')"),
+        ('[{"a": 1}' + ', {"a": 1}' * 500 + "]", "json.loads(context)"),
+        ('{"a": 1}\n' * 500, "json.loads(line) for line in context.splitlines()"),
+    ],
+    ids=["csv", "semicolons", "json", "json lines"],
+)
+def test_a_text_in_a_known_format_is_said_to_be(context, says):
+    client, _ = run("FINAL(1)", "FINAL(1)", context=context)
+    assert says in client.shown(0)
+
+
+def test_prose_with_commas_is_no_csv():
+    client, _ = run("FINAL(1)", context="Well, I went, and saw.\nThen, at night, it rained.\n" * 100)
+    assert "CSV" not in client.shown(0)
+
+
+# What the REPL offers and says
+
+
+def sub_model(prompt: str) -> str:
+    """Labels each numbered text by its first letter; passes over those with a z."""
+    listed = [line.split(". ") for line in prompt.split("Texts:\n")[1].split("\n\n")[0].splitlines()]
+    return "\n".join(
+        f"{n}. {'vowel' if text[0] in 'aeiou' else 'other'}" for n, text in listed if "z" not in text
+    )
+
+
+def test_classify_asks_about_each_text_once_and_in_few_calls():
+    prompts: list[str] = []
+
+    def query(prompt: str) -> str:
+        prompts.append(prompt)
+        return sub_model(prompt)
+
+    with Sandbox("text", query=query) as repl:
+        shown = repl.execute(
+            "classify(['apple', 'pear', 'apple'] * 20, {'vowel': 'begins with one', 'other': ''})"
+        )
+        assert shown.value is not None
+        assert "list of 60 items" in shown.value
+        assert "['vowel', 'other', 'vowel'" in shown.value
+        assert len(prompts) == 1
+        assert "- vowel: begins with one" in prompts[0]
+        repl.execute("classify([f'a{n}' for n in range(30)], ['vowel', 'other'])")
+        assert len(prompts) == 4
+
+
+def test_a_text_without_a_label_is_asked_about_again_and_then_an_error():
+    prompts: list[str] = []
+
+    def query(prompt: str) -> str:
+        prompts.append(prompt)
+        return sub_model(prompt)
+
+    with Sandbox("text", query=query) as repl:
+        error = repl.execute("classify(['apple', 'zoo'], ['vowel', 'other'])").error
+    assert "gave 1 texts no label, such as zoo" in error
+    assert len(prompts) == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("classify('a', ['x', 'y'])", "takes a list of texts"),
+        ("classify(['a'], ['x'])", "two labels or more"),
+        ("classify(list(map(str, range(601))), ['x', 'y'])", "601 different texts"),
+        ("classify([1], ['x', 'y'])", "classify takes str, not int"),
+        ("total_lines = 3\ntotl_lines", "Did you mean: 'total_lines'?"),
+        ("'5' > 3", "convert the str with int(…)"),
+        ("import re\nre.search('q{9}', context).group()", "the pattern did not match here"),
+    ],
+)
+def test_an_error_says_what_to_do(code, says):
+    with Sandbox("text", query=sub_model) as repl:
+        assert says in repl.execute(code).error
+
+
+def test_an_error_reminds_of_what_the_context_is():
+    with Sandbox({"k": {"n": 1}}, query=sub_model) as repl:
+        assert "`context` is a dict of 1 items, such as 'k': {'n': 1}" in repl.execute("context['x']").error
+
+
+def test_context_is_no_module_but_its_import_does_no_harm():
+    with Sandbox("text", query=sub_model) as repl:
+        assert repl.execute("import context, re\nlen(context)").value == "4"
+
+
+@pytest.mark.parametrize(
+    ("context", "pattern", "found"),
+    [
+        ("a ginger-honey b", "ginger honey", 1),
+        ("[host1]\n[host17]", "[host17]", 1),
+        ("one\ntwo", "^two$", 1),
+        ("a [b] c", "[bc]", 1),
+    ],
+)
+def test_search_takes_patterns_as_they_are_meant(context, pattern, found):
+    with Sandbox(context, query=sub_model) as repl:
+        assert repl.execute(f"len(search({pattern!r}))").value == str(found)
+
+
+def test_search_shows_the_lines_around_a_short_one():
+    with Sandbox("x\n[host17]\nip = 10.0.0.1\ny", query=sub_model) as repl:
+        assert "ip = 10.0.0.1" in repl.execute("search('host17')").stdout
+
+
+# Direct
+
+
+def test_direct_mode_reads_the_context_in_one_call():
+    client, result = run("4417", mode="direct")
+    assert NEEDLE in client.shown(0)
+    assert (result.answer, result.mode, result.iterations, result.stop_reason) == (
+        "4417",
+        "direct",
+        1,
+        "final",
+    )
+
+
+def test_direct_mode_says_what_does_not_fit():
+    with pytest.raises(ContextError, match=r"has 1,000,000 characters, and the model reads about"):
+        run("4417", mode="direct", context="x" * 1_000_000)
+
+
+def test_direct_mode_takes_files_lists_and_dicts(tmp_path):
+    file = tmp_path / "book.txt"
+    file.write_text("once upon a time", encoding="utf-8")
+    assert "once upon a time" in run("1", mode="direct", context=file)[0].shown(0)
+    assert "'k': 5" in run("1", mode="direct", context={"k": 5})[0].shown(0)
+
+
+def test_a_mode_that_does_not_exist():
+    with pytest.raises(ConfigurationError, match="mode must be auto, repl or direct"):
+        RLM("tiny", mode="fast")
