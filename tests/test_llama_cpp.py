@@ -50,13 +50,19 @@ def test_it_answers_and_counts(client):
 
 @pytest.mark.model
 def test_a_reply_that_runs_out_of_tokens_says_so(client):
-    reply = client.complete(user("Count from 1 to 100."), Options(max_tokens=5, temperature=0.0))
+    reply = client.complete(
+        user("Write all the numbers from 1 to 100, with commas: 1, 2, 3"),
+        Options(max_tokens=5, temperature=0.0),
+    )
     assert reply.finish_reason == "length"
 
 
 @pytest.mark.model
 def test_it_stops_where_it_is_told(client):
-    reply = client.complete(user("Count from 1 to 100."), Options(until=lambda text: len(text) > 20))
+    reply = client.complete(
+        user("Write all the numbers from 1 to 100, with commas: 1, 2, 3"),
+        Options(until=lambda text: len(text) > 20),
+    )
     assert reply.finish_reason == "stop"
     assert 20 < len(reply.text) < 60
     assert reply.usage.completion_tokens < 30
@@ -150,7 +156,7 @@ def test_a_real_run_finds_the_number():
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("sight", [None, "A number is hidden", "turn 1"], ids=["loads", "begins", "goes-on"])
+@pytest.mark.parametrize("sight", [None, "A number is hidden"], ids=["loads", "begins"])
 def test_ctrl_c_ends_the_demo_whatever_it_is_doing(sight):
     command = [sys.executable, "-u", str(ROOT / "example_niah.py"), "--model", "local:qwen2.5-coder-1.5b"]
     process = subprocess.Popen(
