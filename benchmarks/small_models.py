@@ -4,7 +4,8 @@
     python benchmarks/small_models.py --models local:qwen2.5-coder-0.5b --tasks niah logs --seeds 1 3 5
     python benchmarks/small_models.py --without examples
 
-For each task: the mean score, median seconds and turns, tokens of the prompts, and what went wrong. Tasks
+For each task: the mean score, median seconds and turns, tokens of the prompts, and what went wrong. The last
+line also has the share of the prompt tokens of turns 2 and later that came from the cache. Tasks
 that need the sub model's reading have a shorter context, since each piece of it costs a call. With --json a
 line for each run, with every turn. Nothing else may run beside the model. The last line is JSON.
 """
@@ -76,9 +77,9 @@ class Run:
     turns_in_full: list[dict[str, Any]]
 
 
-def run(model: str, client: Any, task: Task, seed: int, length: int, temperature: float) -> Run:
+def run(model: str, client: Any, task: Task, seed: int, length: int, **options: Any) -> Run:
     sample = task.sample(seed, length=length)
-    rlm = RLM(root_client=client, timeout=TIMEOUT, temperature=temperature)
+    rlm = RLM(root_client=client, timeout=TIMEOUT, **options)
     try:
         result = rlm.completion(sample.question, sample.context)
     except RLMError as error:
@@ -166,6 +167,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--read-length", type=int, default=READ_LENGTH, help="for those that need reading")
     parser.add_argument("--temperature", type=float, default=0.6, metavar="T")
+    parser.add_argument("--mode", choices=("auto", "repl", "direct"), default="auto")
     parser.add_argument("--without", nargs="+", choices=DEVICES, default=[], help="devices to leave out")
     parser.add_argument("--json", type=Path, metavar="FILE", help="append a line for each run")
     args = parser.parse_args(argv)
@@ -182,7 +184,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             task = TASKS[name]
             for seed in args.seeds:
                 length = args.read_length if task.reads else args.length
-                done = run(model, client, task, seed, length, args.temperature)
+                done = run(model, client, task, seed, length, temperature=args.temperature, mode=args.mode)
                 runs.append(done)
                 console.print(
                     f"{model} {name} {seed}: {done.score:.2f} {done.failure} {done.seconds:.1f} s",
@@ -198,7 +200,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         for group, reads in (("code alone", False), ("with reading", True))
         if (scores := [r.score for r in runs if r.model == model and TASKS[r.task].reads == reads])
     }
-    print(json.dumps({"seeds": list(args.seeds), "without": args.without, "scores": groups}))
+    later = [turn["root_usage"] for r in runs for turn in r.turns_in_full[1:]]
+    cached = sum(usage["cached_tokens"] for usage in later) / (sum(u["prompt_tokens"] for u in later) or 1)
+    settings = {"seeds": list(args.seeds), "mode": args.mode, "without": args.without}
+    print(json.dumps(settings | {"cached": round(cached, 3), "scores": groups}))
     return 0
 
 

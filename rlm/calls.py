@@ -96,13 +96,14 @@ class Calls:
     def ask_root(self, history: History) -> Completion:
         """Asks the root for its next step; makes room in the window first."""
         room = self.root_window - self.root_reply
+        options = self._root_options(history.instructions)
         self._compact(history, room)
         try:
-            reply = self._complete(self.root, history.messages, self._root_options(history.instructions))
+            reply = self._complete(self.root, history.messages, options)
         except ContextOverflow as overflow:
             history.measure(overflow.prompt_tokens or 0, overflow=True)
             self._compact(history, min(room, overflow.window or room) * 9 // 10)
-            reply = self._complete(self.root, history.messages, self._root_options(history.instructions))
+            reply = self._complete(self.root, history.messages, options)
         history.measure(reply.usage.prompt_tokens - reply.lost.prompt_tokens)
         empty = reply.finish_reason == "length" and reply.thinking and not reply.text
         if empty or reply.lost.completion_tokens >= self.root_reply:  # thinking took all of it

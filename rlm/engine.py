@@ -263,8 +263,7 @@ class _Run:
         if self.mode == "direct":
             return self.read(), "final"
         repl = self.session.repl(self.calls.ask_sub, cancel=self.cancel)
-        root, sub = _name(self.rlm.root), _name(self.rlm.sub)
-        self.emit(events.RunStarted(self.prompt, repl.context, root, sub, self.rlm.max_iterations))
+        self.started(repl.context, self.rlm.max_iterations)
         if not repl.report.complete:
             self.notice(str(repl.report))
         related = repl.related(self.prompt) if self.guided else ""
@@ -294,12 +293,9 @@ class _Run:
     def read(self) -> Answer:
         """Asks the root with the whole context in its prompt."""
         text = self.session.text(self.calls.capacity)
-        root, sub = _name(self.rlm.root), _name(self.rlm.sub)
-        shape = {"type": "str", "length": len(text)}
-        self.emit(events.RunStarted(self.prompt, shape, root, sub, 1))
-        history = History(
-            prompts.DIRECT, prompts.whole(self.prompt, text, self.session.told(self.calls.root_window))
-        )
+        self.started({"type": "str", "length": len(text)}, 1)
+        earlier = self.session.told(self.calls.root_window)
+        history = History(prompts.DIRECT, prompts.whole(self.prompt, text, earlier))
         with self.turn() as turn:
             turn.reply = self.calls.ask_root(history)
             final = parse(turn.reply.text).final
@@ -432,6 +428,10 @@ class _Run:
             guided=self.guided,
             trajectory=tuple(self.trajectory),
         )
+
+    def started(self, context: dict[str, Any], turns: int) -> None:
+        root, sub = _name(self.rlm.root), _name(self.rlm.sub)
+        self.emit(events.RunStarted(self.prompt, context, root, sub, turns))
 
     def notice(self, text: str) -> None:
         self.emit(events.Notice(text))

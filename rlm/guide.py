@@ -40,13 +40,12 @@ class Guide:
         outputs = [f"{e.stdout}\n{e.value}\n{e.error}" for turn in trajectory for e in turn.executions]
         said, asked, seen = map(_words, (answer, self.question, "\n".join([self.shown, *outputs])))
         numbers = {word for word in said if word.isdigit() and len(word) > 1}
+        unseen = numbers - asked - seen
+        complaint = prompts.never_shown(min(unseen)) if unseen else ""
         if said and said <= asked and " or " not in self.question:
-            self._doubted = True
-            return prompts.ONLY_THE_QUESTION
-        if unseen := numbers - asked - seen:
-            self._doubted = True
-            return prompts.never_shown(min(unseen))
-        return ""
+            complaint = prompts.ONLY_THE_QUESTION
+        self._doubted = bool(complaint)
+        return complaint
 
     def is_stuck(self, executions: Sequence[Execution]) -> bool:
         """Whether this turn and the one before it ended in an error: what stands there is what it copies."""

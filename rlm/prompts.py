@@ -64,11 +64,19 @@ def first_message(
     given: Sequence[str], asked: str, related: str, *, lines: bool, asked_before: bool = False
 ) -> str:
     """The parts of a question's message: what is given, what of it has words of the question, what to do."""
-    found = related and not related.startswith("No line")
+    found = _has_lines(related)
     if found:
-        related = f"Some {'lines' if lines else 'items'} with words of the question:\n{related}"
+        related = _SOME.format("lines" if lines else "items", related)
     todo = FOLLOW_UP + FIRST if asked_before else OR_FINAL if found else FIRST
     return "\n\n".join(filter(None, [*given, related, f"Question: {asked}", todo]))
+
+
+_SOME = "Some {} with words of the question:\n{}"
+
+
+def _has_lines(related: str) -> bool:
+    """Whether it is lines; else it says which name of the question is nowhere, or there is nothing to say."""
+    return bool(related) and not related.startswith("No line or item has ")
 
 
 def conversation(exchanges: Sequence[tuple[str, str]], room: int) -> str:
@@ -198,8 +206,8 @@ CORRECT = "Correct this: write the next ```repl block."
 
 def nothing(asked: str, related: str) -> str:
     """After an output that has nothing in it."""
-    if related:
-        lines = f"Some lines with words of the question:\n{related}\nAnswer from these lines"
+    if _has_lines(related):
+        lines = f"{_SOME.format('lines', related)}\nAnswer from these lines"
     else:
         lines = f'See how the data is written, say with print(search("{"|".join(words(asked)[:6])}"))'
     read = "If the text does not say it in so many words, have it read: labels = classify(texts, [...])."

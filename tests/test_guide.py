@@ -6,6 +6,7 @@ import pytest
 from fakes import ScriptedClient, SubClient, cell
 
 from rlm import RLM
+from rlm.clients.base import Options
 from rlm.errors import ConfigurationError, ContextError
 from rlm.guide import is_small
 from rlm.sandbox import Sandbox
@@ -94,6 +95,12 @@ def test_an_output_with_nothing_in_it_is_answered_with_the_lines():
     assert NEEDLE in client.shown(1)
 
 
+def test_after_nothing_a_name_that_is_nowhere_is_not_shown_as_a_line():
+    client, _ = run(cell("[]"), "FINAL(it is not there)", question="Where is gate-house 7?")
+    assert "That found nothing. See how the data is written" in client.shown(1)
+    assert "Answer from these lines" not in client.shown(1)
+
+
 def test_of_a_long_list_no_answer_is_asked_for():
     client, _ = run(cell("context.splitlines()"), cell("len(context.splitlines())"), "FINAL(302)")
     assert "list of 302 items, the first 10" in client.shown(1)
@@ -152,37 +159,31 @@ def sub_model(prompt: str) -> str:
     )
 
 
+def asked(client: SubClient, prompt: str) -> str:
+    return client.complete([{"role": "user", "content": prompt}], Options()).text
+
+
 def test_classify_asks_about_each_text_once_and_in_few_calls():
-    prompts: list[str] = []
-
-    def query(prompt: str) -> str:
-        prompts.append(prompt)
-        return sub_model(prompt)
-
-    with Sandbox("text", query=query) as repl:
+    sub = SubClient(sub_model)
+    with Sandbox("text", query=lambda prompt: asked(sub, prompt)) as repl:
         shown = repl.execute(
             "classify(['apple', 'pear', 'apple'] * 20, {'vowel': 'begins with one', 'other': ''})"
         )
         assert shown.value is not None
         assert "list of 60 items" in shown.value
         assert "['vowel', 'other', 'vowel'" in shown.value
-        assert len(prompts) == 1
-        assert "- vowel: begins with one" in prompts[0]
+        assert len(sub.prompts) == 1
+        assert "- vowel: begins with one" in sub.prompts[0]
         repl.execute("classify([f'a{n}' for n in range(30)], ['vowel', 'other'])")
-        assert len(prompts) == 4
+        assert len(sub.prompts) == 4
 
 
 def test_a_text_without_a_label_is_asked_about_again_and_then_an_error():
-    prompts: list[str] = []
-
-    def query(prompt: str) -> str:
-        prompts.append(prompt)
-        return sub_model(prompt)
-
-    with Sandbox("text", query=query) as repl:
+    sub = SubClient(sub_model)
+    with Sandbox("text", query=lambda prompt: asked(sub, prompt)) as repl:
         error = repl.execute("classify(['apple', 'zoo'], ['vowel', 'other'])").error
     assert "gave 1 texts no label, such as zoo" in error
-    assert len(prompts) == 2
+    assert len(sub.prompts) == 2
 
 
 @pytest.mark.parametrize(

@@ -31,9 +31,8 @@ STOP_WORDS = frozenset(
     "word words written you your".split()
 )
 # not worth a search
-
-
 _COMPOUND = re.compile(r"\w+(?:[-_.@/]+\w+)+")
+# a name with hyphens, dots and the like
 
 
 def as_regex(pattern: str) -> re.Pattern[str]:
