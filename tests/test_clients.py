@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import AsyncGeneratorType
 from typing import Any
 
 import pytest
@@ -402,6 +403,20 @@ class TestContract:
         with pytest.raises(InvalidReply):
             client.complete([user("?")], Options())
         assert len(server.chats) == wire.ATTEMPTS
+
+    @pytest.mark.parametrize("breaks", BREAKS)
+    def test_no_half_read_reply_waits_for_the_collector(
+        self, client: Any, server: FakeServer, breaks: Any
+    ) -> None:
+        server.replies = [Reply("one two three", breaks=breaks)] * 9
+        gc.collect()
+        gc.disable()
+        try:
+            with pytest.raises(InvalidReply):
+                client.complete([user("?")], Options())
+            until(lambda: not any(isinstance(one, AsyncGeneratorType) for one in gc.get_objects()))
+        finally:
+            gc.enable()
 
     def test_a_retried_reply_is_shown_once(self, client: Any, server: FakeServer) -> None:
         server.replies = [Reply("one two three", breaks="cut"), Reply("all of it")]

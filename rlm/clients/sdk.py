@@ -152,10 +152,15 @@ class SDKClient(Remote[Any]):
         failure: ClientError | None = None
         try:
             async with await self._send(pool, messages, options) as events:
-                async for chunk in self._reply(events):
-                    answered = self._met = True
-                    finished = finished or chunk.finish_reason is not None
-                    yield chunk
+                try:
+                    async for chunk in self._reply(events):
+                        answered = self._met = True
+                        finished = finished or chunk.finish_reason is not None
+                        yield chunk
+                finally:
+                    # The stream and its generator refer to each other, and its `close` leaves that half-read
+                    # for the collector (see wire.stream).
+                    await events._iterator.aclose()
         except (self._sdk().APIError, *broken) as error:
             failure = self._failure(error, answered)
         if failure:  # raised out here, where the SDK's exception does not become its context

@@ -12,6 +12,7 @@ import os
 import queue
 import random
 import threading
+import traceback
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
@@ -83,8 +84,14 @@ def stream(
     items: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     async def pump() -> None:
-        async for item in source():
-            items.put(item)
+        try:
+            async for item in source():
+                items.put(item)
+        except BaseException as error:
+            # The frames hold half-read generators of an SDK. The collector may run in another thread and
+            # close them there while the loop does, for which Python prints an error.
+            traceback.clear_frames(error.__traceback__)
+            raise
 
     cancel.check()
     task = asyncio.run_coroutine_threadsafe(pump(), event_loop())
