@@ -33,6 +33,7 @@ from rlm.errors import RLMError
 from rlm.guide import Guide
 from rlm.sandbox import Sandbox
 from rlm.tasks import TASKS, Sample, Task
+from rlm.types import Related
 
 MODELS = ("local:qwen2.5-coder-1.5b", "local:qwen2.5-coder-0.5b")
 SEEDS = (1, 3, 5, 7, 9)
@@ -45,7 +46,7 @@ TIMEOUT = 180.0
 
 DEVICES: dict[str, tuple[Any, str, Any]] = {
     "examples": (examples, "turns", lambda _: []),
-    "related": (Sandbox, "related", lambda *_: ""),
+    "related": (Sandbox, "related", lambda *_: Related()),
     "doubt": (Guide, "doubt", lambda *_: ""),
     "restart": (Guide, "is_stuck", lambda *_: False),
     "min_p": (calls, "MIN_P", None),

@@ -33,6 +33,7 @@ from rlm.types import (
     Execution,
     Iteration,
     Mode,
+    Related,
     RLMResult,
     StopReason,
 )
@@ -266,7 +267,7 @@ class _Run:
         self.started(repl.context, self.rlm.max_iterations)
         if not repl.report.complete:
             self.notice(str(repl.report))
-        related = repl.related(self.prompt) if self.guided else ""
+        related = repl.related(self.prompt) if self.guided else Related()
         question = self.session.question(self.prompt, repl, self.calls.root_window, related)
         if self.guided:
             self.guide = Guide(self.prompt, related, question)
@@ -379,7 +380,7 @@ class _Run:
 
     def observe(self, turn: _Turn, complaint: str) -> str:
         """What the root is shown next."""
-        related = self.guide.related if self.guide else ""
+        related = self.guide.related if self.guide else Related()
         output = ""
         if turn.executions:
             output = prompts.observation(turn.executions, self.calls.shown, self.prompt, related)
@@ -489,7 +490,7 @@ def _is_number(value: object, *, above: float) -> bool:
 
 
 def _is_placeholder(text: str) -> bool:
-    return text.strip(" .<>[]\"'").lower() in prompts.PLACEHOLDERS
+    return text.strip(" .…<>[]\"'").lower() in prompts.PLACEHOLDERS
 
 
 def _is_json(value: object) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlm import prompts
+from rlm.types import Related
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def turns(context: dict[str, Any]) -> Iterator[tuple[str, str]]:
     about, examples = _fitting(context.get("type"), set(context.get("items", [])))
     lines = about == TEXT
     for example in examples:
-        shown = prompts.first_message([about], example.question, example.related, lines=lines)
+        shown = prompts.first_message([about], example.question, Related(example.related), lines=lines)
         for code, output in example.steps:
             yield shown, f"```repl\n{code}\n```"
             shown = f"Output:\n{output}\n\n{prompts.next_step(example.question)}"

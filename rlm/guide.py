@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 
 from rlm import prompts
-from rlm.types import Execution, Iteration
+from rlm.sandbox.child.finding import compounds
+from rlm.types import Execution, Iteration, Related
 
 SMALL = 9.0
 # billion parameters, up to which a model is taken for a small one
@@ -22,10 +23,10 @@ def is_small(name: str) -> bool:
 class Guide:
     """Watches one run of a small model.
 
-    question: the user's; shown: the first message; related: lines of the context with words of the question.
+    question: the user's; related: what the context has of it; shown: the first message.
     """
 
-    def __init__(self, question: str, related: str, shown: str) -> None:
+    def __init__(self, question: str, related: Related, shown: str) -> None:
         self.question = question
         self.related = related
         self.shown = shown
@@ -38,14 +39,27 @@ class Guide:
         if self._doubted:
             return ""
         outputs = [f"{e.stdout}\n{e.value}\n{e.error}" for turn in trajectory for e in turn.executions]
-        said, asked, seen = map(_words, (answer, self.question, "\n".join([self.shown, *outputs])))
+        shown = "\n".join([self.shown, *outputs])
+        said, asked, seen = map(_words, (answer, self.question, shown))
         numbers = {word for word in said if word.isdigit() and len(word) > 1}
         unseen = numbers - asked - seen
         complaint = prompts.never_shown(min(unseen)) if unseen else ""
         if said and said <= asked and " or " not in self.question:
             complaint = prompts.ONLY_THE_QUESTION
+        if other := self._namesake(said, shown):
+            complaint = prompts.of_another(other, self.related.missing)
         self._doubted = bool(complaint)
         return complaint
+
+    def _namesake(self, said: set[str], shown: str) -> str:
+        """A name in the answer's line that shares a part with the question's, which is nowhere."""
+        parts = _words(self.related.missing)
+        for line in shown.splitlines() if parts and said else ():
+            if said <= _words(line):
+                for name in compounds(line):
+                    if parts & _words(name) and name.casefold() != self.related.missing.casefold():
+                        return name
+        return ""
 
     def is_stuck(self, executions: Sequence[Execution]) -> bool:
         """Whether this turn and the one before it ended in an error: what stands there is what it copies."""

@@ -8,11 +8,12 @@ from typing import Any
 
 from rlm.sandbox.child.finding import words
 from rlm.sandbox.child.shown import clip
-from rlm.types import Execution
+from rlm.types import Execution, Related
 
 PLACEHOLDERS = frozenset({"", "your answer", "answer", "none"})
 # of the instructions and the REPL; a model that copies one has not answered
 
+NOTHING_RELATED = Related()
 SAMPLE, WHOLE = 200, 1000
 # characters of the context or of an item that are shown; of a text that is shown as a whole
 
@@ -46,12 +47,11 @@ def question(
     earlier: str = "",
     variables: Sequence[str] = (),
     news: Sequence[str] = (),
-    related: str = "",
+    related: Related = NOTHING_RELATED,
 ) -> str:
     """The first message: what was said before, what the context is, then the question.
 
-    about: of the context, by those who gave it; variables: of the model's earlier code; news: since then;
-    related: lines of the context that have words of the question.
+    about: of the context, by those who gave it; variables: of the model's earlier code; news: since then.
     """
     kept = f"Your variables are still there: {clip(', '.join(variables), 500)}." if variables else ""
     given = [earlier, *news, kept, f"{describe(context)}\n{about}".strip()]
@@ -61,22 +61,21 @@ def question(
 
 
 def first_message(
-    given: Sequence[str], asked: str, related: str, *, lines: bool, asked_before: bool = False
+    given: Sequence[str], asked: str, related: Related, *, lines: bool, asked_before: bool = False
 ) -> str:
     """The parts of a question's message: what is given, what of it has words of the question, what to do."""
-    found = _has_lines(related)
-    if found:
-        related = _SOME.format("lines" if lines else "items", related)
-    todo = FOLLOW_UP + FIRST if asked_before else OR_FINAL if found else FIRST
-    return "\n\n".join(filter(None, [*given, related, f"Question: {asked}", todo]))
+    some = nowhere(related.missing) if related.missing else ""
+    if related.lines:
+        some = _SOME.format("lines" if lines else "items", related.lines)
+    todo = FOLLOW_UP + FIRST if asked_before else OR_FINAL if related.lines else FIRST
+    return "\n\n".join(filter(None, [*given, some, f"Question: {asked}", todo]))
 
 
 _SOME = "Some {} with words of the question:\n{}"
 
 
-def _has_lines(related: str) -> bool:
-    """Whether it is lines; else it says which name of the question is nowhere, or there is nothing to say."""
-    return bool(related) and not related.startswith("No line or item has ")
+def nowhere(name: str) -> str:
+    return f"No line or item has {name!r}."
 
 
 def conversation(exchanges: Sequence[tuple[str, str]], room: int) -> str:
@@ -172,7 +171,7 @@ def _format(head: str) -> str:
     return ""
 
 
-def observation(executions: Sequence[Execution], limit: int, asked: str, related: str = "") -> str:
+def observation(executions: Sequence[Execution], limit: int, asked: str, related: Related) -> str:
     """What the root is shown after its cells ran; `limit`: characters for each cell."""
     last = executions[-1]
     error = last.error and not last.error.startswith("LLMQueryError")
@@ -204,10 +203,12 @@ PART = (
 CORRECT = "Correct this: write the next ```repl block."
 
 
-def nothing(asked: str, related: str) -> str:
+def nothing(asked: str, related: Related) -> str:
     """After an output that has nothing in it."""
-    if _has_lines(related):
-        lines = f"{_SOME.format('lines', related)}\nAnswer from these lines"
+    if related.missing:
+        return f"That found nothing. {nowhere(related.missing)} {next_step(asked)}"
+    if related.lines:
+        lines = f"{_SOME.format('lines', related.lines)}\nAnswer from these lines"
     else:
         lines = f'See how the data is written, say with print(search("{"|".join(words(asked)[:6])}"))'
     read = "If the text does not say it in so many words, have it read: labels = classify(texts, [...])."
@@ -224,23 +225,31 @@ def next_step(asked: str) -> str:
 
 def start_again(error: str) -> str:
     """Stands in the place of code that failed twice."""
-    last = error.strip().rpartition("\n")[2]
+    lines = [line for line in error.strip().split("\n") if not line.startswith("(`context` is a ")]
+    last = lines[-1] if lines else ""
     return f"Code for this has failed: {clip(last, 300)}\nWrite other code, simpler than that."
 
 
 SAME_AGAIN = (
-    "You wrote the same code once more; its output is the same. "
-    "Write different code, or reply with FINAL(your answer)."
+    "You wrote the same code once more; its output is the same. Write different code, or reply with FINAL(…)."
 )
 NOT_SEEN_YET = (
     "Your FINAL was written before this output was there, so it does not count. "
-    "Look at the output, then give FINAL(your answer)."
+    "Look at the output, then give FINAL(…)."
 )
 _AGAIN = (
     "Write the next ```repl block, which finds the answer and prints it; "
     "or give your FINAL once more if it is right."
 )
 ONLY_THE_QUESTION = f"That only repeats the question. {_AGAIN}"
+
+
+def of_another(name: str, missing: str) -> str:
+    """To an answer out of a line with a name that is only like the one in the question."""
+    return (
+        f"That is of {name!r}. {nowhere(missing)} If the data does not have the answer, "
+        "reply with FINAL(it is not in the data). Give your FINAL once more if it is right."
+    )
 
 
 def never_shown(number: str) -> str:
@@ -252,7 +261,7 @@ NO_ANSWER_IN_IT = (
     "Your FINAL has no answer in it. Write the answer itself between its parentheses, or one ```repl block "
     "if you do not know it yet. If the data does not have it, reply with FINAL(it is not in the data)."
 )
-EMPTY_REPLY = "Your reply was empty. Write one ```repl code block, or FINAL(your answer)."
+EMPTY_REPLY = "Your reply was empty. Write one ```repl code block, or FINAL(…)."
 
 
 def no_code(*, seen: bool) -> str:
@@ -267,11 +276,11 @@ def cut_off(tokens: int) -> str:
 
 
 def no_variable(error: str) -> str:
-    return f"Error:\n{error}\nGive FINAL(your answer) with the answer itself."
+    return f"Error:\n{error}\nGive FINAL(…) with the answer itself."
 
 
 LAST_CALL = (
-    "No more code can be run. Reply with FINAL(your answer): your best answer from the outputs above, "
+    "No more code can be run. Reply with FINAL(…): your best answer from the outputs above, "
     "in one line, without code."
 )
 

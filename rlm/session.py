@@ -16,7 +16,7 @@ from rlm.sandbox.context import as_text, checked
 
 if TYPE_CHECKING:
     from rlm.engine import RLM
-    from rlm.types import RLMResult
+    from rlm.types import Related, RLMResult
 
 SHARE = 4
 # the part of the root's window that earlier questions may take: one in so many
@@ -131,10 +131,10 @@ class Session:
             )
         return self._repl
 
-    def question(self, prompt: str, repl: Sandbox, window: int, related: str) -> str:
+    def question(self, prompt: str, repl: Sandbox, window: int, related: Related) -> str:
         """The root's first message: what was said before, the context, the question.
 
-        window: the root's, in tokens; related: lines of the context with words of the question.
+        window: the root's, in tokens.
         """
         earlier = self.told(window)
         variables = repl.variables() if self._asked else []

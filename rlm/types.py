@@ -94,6 +94,16 @@ class SubCall:
 
 
 @dataclass(frozen=True)
+class Related:
+    """What a context has of a question."""
+
+    lines: str = ""
+    # or items, a few, with rare words of the question, and those that they lead to
+    missing: str = ""
+    # a name in the question that is nowhere in the context
+
+
+@dataclass(frozen=True)
 class Execution:
     """What one cell did."""
 

@@ -56,6 +56,50 @@ def test_a_name_that_is_nowhere_is_said_to_be_so_and_no_line_is_taken_for_it():
     assert "If the lines above" not in client.shown(0)
 
 
+CHAIN = ["The key K71 hangs on the board of Mr Ostrom.", "He keeps Ostrom's board in the room B209."]
+
+
+def test_a_line_brings_those_that_its_rare_names_lead_to():
+    text = "\n".join([*TEXT.splitlines()[:200], *CHAIN, "Nobody sleeps in the room B209 .", TEXT, "B7 B8"])
+    client, _ = run("FINAL(B209)", context=text, question="Where does the key K71 hang?")
+    assert "\n".join([*CHAIN, "Nobody sleeps in the room B209 .\n\n"]) in client.shown(0)
+    client, _ = run("FINAL(B209)", context=text.splitlines(), question="Where does the key K71 hang?")
+    assert f"200: {CHAIN[0]}\n201: {CHAIN[1]}\n202: Nobody" in client.shown(0)
+
+
+def test_a_name_that_many_lines_have_leads_nowhere():
+    text = "\n".join([*(f"Then Ostrom said {n}." for n in range(100)), *CHAIN])
+    client, _ = run("FINAL(B209)", context=text, question="Where does the key K71 hang?")
+    assert CHAIN[0] in client.shown(0)
+    assert CHAIN[1] not in client.shown(0)
+
+
+def test_of_a_long_item_the_beginning_is_shown_too():
+    reports = [f"Report {n}\n" + "nothing much to say\n" * 40 for n in range(9)]
+    reports[6] += NEEDLE
+    client, _ = run("FINAL(Report 6)", context=reports)
+    assert "6 (begins 'Report 6'): " in client.shown(0)
+    assert NEEDLE in client.shown(0)
+
+
+def test_the_answer_of_another_name_is_asked_back_for():
+    text = TEXT + "\nThe house gate-lodge has the number 5150."
+    client, result = run(
+        cell("print(search('gate-lodge'))"),
+        "FINAL(5150)",
+        "FINAL(it is not in the data)",
+        context=text,
+        question="What is the number of gate-house?",
+    )
+    assert "That is of 'gate-lodge'. No line or item has 'gate-house'." in client.shown(2)
+    assert result.answer == "it is not in the data"
+
+
+def test_an_answer_that_says_so_is_not_asked_back_for():
+    _, result = run("FINAL(gate-house is not in the data)", question="What is the number of gate-house?")
+    assert result.iterations == 1
+
+
 def test_a_model_that_is_not_small_gets_neither_lines_nor_doubt():
     client, result = run("FINAL(99999)", guided=None)
     assert NEEDLE not in client.shown(0)
@@ -97,7 +141,7 @@ def test_an_output_with_nothing_in_it_is_answered_with_the_lines():
 
 def test_after_nothing_a_name_that_is_nowhere_is_not_shown_as_a_line():
     client, _ = run(cell("[]"), "FINAL(it is not there)", question="Where is gate-house 7?")
-    assert "That found nothing. See how the data is written" in client.shown(1)
+    assert "That found nothing. No line or item has 'gate-house'." in client.shown(1)
     assert "Answer from these lines" not in client.shown(1)
 
 

@@ -21,7 +21,7 @@ from rlm.sandbox.connection import Connection, WorkerDied
 from rlm.sandbox.context import as_file, believable, checked, named
 from rlm.sandbox.policy import KINDS, POLICIES, Kind, Policy, Report
 from rlm.sandbox.session import TICK, Session
-from rlm.types import Answer, Execution, Final
+from rlm.types import Answer, Execution, Final, Related
 
 _Call = Callable[[Connection, "_Clock", object, object], None]
 # what is done with a sub call: by which connection it came, the cell's clock, its number and prompt
@@ -199,9 +199,10 @@ class Sandbox:
         told = self._order({"do": "variables"}, "").stdout.split("\n")
         return [name for name in told if name.isidentifier() and name != "context"]
 
-    def related(self, question: str) -> str:
-        """Lines or items of the context that have words of the question, a few; "" where none has."""
-        return self._order({"do": "related", "text": question}, "").stdout
+    def related(self, question: str) -> Related:
+        """What the context has of a question."""
+        told = self._order({"do": "related", "text": question}, "")
+        return Related(told.stdout, told.value or "")
 
     def execute(self, code: str) -> Execution:
         """Runs one cell. Whatever the code does is in the Execution.

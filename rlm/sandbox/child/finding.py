@@ -1,4 +1,4 @@
-"""Finding text in a context: what matches a pattern, and what has most of a question's words.
+"""Finding text in a context: what matches a pattern, has most of a question's words, or is named in those.
 
 Standard library only: it runs in a clean interpreter.
 """
@@ -18,6 +18,8 @@ RARE = 0.05
 # what a word counts for that is in 20 lines or items
 AROUND = 120
 # characters given on either side of a match in a long line or item
+BEGINNING = 40
+# characters of a long item's first line that are shown with a piece of it
 TITLE = 25
 # characters of a line that is so short that more of the text is shown with it
 MANY = 10_000
@@ -33,6 +35,17 @@ STOP_WORDS = frozenset(
 # not worth a search
 _COMPOUND = re.compile(r"\w+(?:[-_.@/]+\w+)+")
 # a name with hyphens, dots and the like
+_NAME = re.compile(
+    _COMPOUND.pattern
+    + r"|(?<=[a-z,;:] )[A-Z]\w{3,}|\b[A-Z][A-Z\d]{3,}\b|\b\d{5,}\b|\b(?=\w*\d)(?=\d*[^\W\d])\w{4,}\b"
+)
+# also a word with a capital within a sentence, one in capitals, a long number, letters with digits
+FOLLOWED = 8
+# lines or items that are shown because of names in others
+MENTIONS = 4
+# lines or items with a name, up to which it is followed
+SHORT = 500
+# characters of an item, up to which the names in it are followed
 
 
 def as_regex(pattern: str) -> re.Pattern[str]:
@@ -71,18 +84,68 @@ def words(text: str) -> list[str]:
     return [word for word in found if word not in STOP_WORDS][:12]
 
 
-def related(question: str, text: Any) -> list[str]:
-    """Lines or items with rare words of the question; or which of its names are nowhere in the context.
+def compounds(text: str) -> list[str]:
+    """The names in it that have hyphens, dots and the like."""
+    return list(dict.fromkeys(_COMPOUND.findall(text)))
 
-    A name is a word with hyphens, dots and the like. Lines with parts of one that is nowhere would be taken
-    for it.
-    """
+
+def missing(question: str, text: Any) -> str:
+    """The first of a question's compounds that is nowhere in the context; else ""."""
     if not _is_searchable(text):
-        return []
-    for name in dict.fromkeys(_COMPOUND.findall(question)):
+        return ""
+    for name in compounds(question):
         if next(matches(re.compile(re.escape(name), re.IGNORECASE), text), None) is None:
-            return [f"No line or item has {name!r}."]
-    return nearest(question, text, least=RARE)
+            return name
+    return ""
+
+
+def related(question: str, text: Any) -> list[str]:
+    """Lines or items with rare words of the question, each with those that have a rare name of it, and so on.
+
+    None where one of the question's compounds is nowhere: lines with parts of it would be taken for it.
+    """
+    if missing(question, text):
+        return []
+    best = _nearest(question, text, RARE)
+    some = [] if isinstance(text, str) else [entry for _, entry in itertools.islice(_entries(text), 9)]
+    if any(len(entry) > SHORT for entry in some):
+        return list(best.values())  # a long item has many names
+    return _follow(best, question, text)
+
+
+def _follow(best: dict[object, str], question: str, text: Any) -> list[str]:
+    """Puts after each line or item what else in the context has a name of it."""
+    shown: dict[object, str] = {}
+    known = set(_NAME.findall(question))
+    waiting = list(best.items())[::-1]
+    while waiting and len(shown) < len(best) + FOLLOWED:
+        place, line = waiting.pop()
+        if place in shown:
+            continue
+        shown[place] = line
+        for name in dict.fromkeys(_NAME.findall(line)):
+            if name in known:
+                continue
+            known.add(name)
+            mentions = list(itertools.islice(_with(name, text), MENTIONS + 1))
+            if len(mentions) <= MENTIONS:
+                waiting += mentions[::-1]
+    return list(dict.fromkeys(shown.values()))
+
+
+def _with(name: str, text: Any) -> Iterator[tuple[object, str]]:
+    """The places of the lines or items with a name, and what to show of them."""
+    regex = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
+    if isinstance(text, str):
+        end = -1
+        for match in regex.finditer(text):
+            if match.start() > end:
+                start, end = _line(text, match.start(), match.end())
+                yield start, _shown_line(text, start, end, match.start(), match.end())
+        return
+    for index, (key, entry) in enumerate(_entries(text)):
+        if found := regex.search(entry):
+            yield index, _part(key, entry, found.start(), found.end())
 
 
 def nearest(question: str, text: Any, *, least: float = 0.0) -> list[str]:
@@ -90,8 +153,13 @@ def nearest(question: str, text: Any, *, least: float = 0.0) -> list[str]:
 
     least: what the words of a line must count for together; a word that is in n lines counts for 1/n.
     """
+    return list(dict.fromkeys(_nearest(question, text, least).values()))
+
+
+def _nearest(question: str, text: Any, least: float) -> dict[object, str]:
+    """By place: where a line begins, or which item it is."""
     if not _is_searchable(text):
-        return []
+        return {}
     stems = [word[:-1] if len(word) > 3 and word.endswith("s") else word for word in words(question)]
     shown: dict[object, str] = {}
     weights: dict[object, float] = {}
@@ -102,8 +170,8 @@ def nearest(question: str, text: Any, *, least: float = 0.0) -> list[str]:
             weights[place] = weights.get(place, 0.0) + 1 / len(places)
     best = sorted(weights, key=lambda place: -weights[place])
     least = max(least, NEAR * weights[best[0]]) if best else least
-    rare = [shown[place] for place in best[: 4 * NEAREST] if weights[place] > least]
-    return list(dict.fromkeys(rare))[:NEAREST]
+    rare = {shown[place]: place for place in best[: 4 * NEAREST] if weights[place] > least}
+    return {place: line for line, place in list(rare.items())[:NEAREST]}
 
 
 def _is_searchable(text: Any) -> bool:
@@ -137,13 +205,16 @@ def _lines_with(stem: str, lower: str, text: str) -> Iterator[tuple[object, str]
     at = lower.find(stem)
     while at >= 0:
         start, end = _line(text, at, at + len(stem))
-        if end - start < TITLE:  # what it is the title of
-            more = text.find("\n", min(end + TITLE, len(text)))
-            shown_end = min(more if more >= 0 else len(text), end + AROUND)
-            yield start, text[start:shown_end]
-        else:
-            yield start, text[max(start, at - AROUND) : min(end, at + len(stem) + AROUND)]
+        yield start, _shown_line(text, start, end, at, at + len(stem))
         at = lower.find(stem, end)
+
+
+def _shown_line(text: str, start: int, end: int, first: int, last: int) -> str:
+    """Of the line from `start` to `end`, what is around its piece from `first` to `last`."""
+    if end - start >= TITLE:
+        return text[max(start, first - AROUND) : min(end, last + AROUND)]
+    more = text.find("\n", min(end + TITLE, len(text)))  # what it is the title of
+    return text[start : min(more if more >= 0 else len(text), end + AROUND)]
 
 
 def _line(text: str, start: int, end: int) -> tuple[int, int]:
@@ -157,4 +228,7 @@ def _entries(text: Any) -> Iterator[tuple[object, str]]:
 
 
 def _part(key: object, entry: str, start: int, end: int) -> str:
-    return f"{key!r}: {entry[max(0, start - AROUND) : end + AROUND].strip()}"
+    """Of an item, what is around its piece from `start` to `end`, and its title: an index says little."""
+    begins = entry.lstrip()[:BEGINNING].partition("\n")[0].rstrip() if isinstance(key, int) else ""
+    title = f" (begins {begins!r})" if begins and start > AROUND else ""
+    return f"{key!r}{title}: {entry[max(0, start - AROUND) : end + AROUND].strip()}"

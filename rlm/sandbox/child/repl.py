@@ -19,7 +19,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from threading import get_ident
 from typing import Any
 
-from rlm.sandbox.child.finding import as_regex, matches, nearest, related, words
+from rlm.sandbox.child.finding import as_regex, matches, missing, nearest, related, words
 from rlm.sandbox.child.labels import AT_ONCE, MOST
 from rlm.sandbox.child.labels import prompts as label_prompts
 from rlm.sandbox.child.labels import read as read_labels
@@ -341,9 +341,10 @@ class Repl:
         if self.names.get("context") is not None and node.func.id in ("llm_query", "llm_query_batched"):
             _refuse_without_data(node, self.names["context"])
 
-    def related(self, question: str) -> list[str]:
-        """Lines or items of the context with words of the question, and which of its names are nowhere."""
-        return related(question, self.names.get("context"))
+    def related(self, question: str) -> tuple[list[str], str]:
+        """Lines or items of the context with words of the question; a name in it that is nowhere."""
+        context = self.names.get("context")
+        return related(question, context), missing(question, context)
 
     def variables(self) -> list[str]:
         """Names of what cells have set, and the context's."""
@@ -392,12 +393,11 @@ def _refuse_without_data(call: ast.Call, context: Any) -> None:
     if not prompts or not all(isinstance(p, ast.Constant) and isinstance(p.value, str) for p in prompts):
         return
     question = " ".join(str(getattr(prompt, "value", "")) for prompt in prompts)
-    near = related(question, context) or nearest(question, context)
     look = f'print(search("{"|".join(words(question)[:8]) or "word"}"))'
-    raise LLMQueryError(
-        "llm_query sees only its prompt, and this one has none of the data. Look at the data first:\n"
-        + ("\n".join(near) or look)
-    )
+    advice = "Look at the data first:\n" + ("\n".join(nearest(question, context)) or look)
+    if name := missing(question, context):
+        advice = f"No line or item has {name!r}."
+    raise LLMQueryError(f"llm_query sees only its prompt, and this one has none of the data. {advice}")
 
 
 def _shown(value: Any) -> Any:

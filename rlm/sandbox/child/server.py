@@ -54,7 +54,8 @@ class Server:
         if order["do"] == "variables":
             return {"stdout": "\n".join(self.repl.variables())}
         if order["do"] == "related":
-            return {"stdout": "\n".join(clip(line, 300) for line in self.repl.related(order["text"]))}
+            lines, missing = self.repl.related(order["text"])
+            return {"stdout": "\n".join(clip(line, 300) for line in lines), "value": missing}
         return {"shown": self.check(order["id"])}
 
     def load(self, kind: str, descriptor: int | None) -> dict[str, Any]:
