@@ -286,7 +286,7 @@ class _Run:
             elif self.guide and self.guide.is_stuck(turn.executions):
                 self.calls.loops += 1
                 history.forget(1)
-                history.amend(prompts.start_again(turn.executions[-1].error or ""))
+                history.amend(prompts.start_again(turn.executions[-1].error or "", self.guide.related))
             else:
                 history.add(turn.reply.text or "(empty)", turn.observation)
         return self.last_call(repl, history), "max_iterations"

@@ -12,6 +12,8 @@ from rlm.types import Execution, Iteration, Related
 SMALL = 9.0
 # billion parameters, up to which a model is taken for a small one
 _SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)b(?![a-z0-9])", re.IGNORECASE)
+_ASKS_FOR_MORE = re.compile(r"\s*(?:what|which|who|whose|where|when|why|how)\b", re.IGNORECASE)
+# than a yes or no
 
 
 def is_small(name: str) -> bool:
@@ -46,6 +48,8 @@ class Guide:
         complaint = prompts.never_shown(min(unseen)) if unseen else ""
         if said and said <= asked and " or " not in self.question:
             complaint = prompts.ONLY_THE_QUESTION
+        if said in ({"true"}, {"false"}) and _ASKS_FOR_MORE.match(self.question):
+            complaint = prompts.not_yes_or_no(answer, self.related.missing)
         if other := self._namesake(said, shown):
             complaint = prompts.of_another(other, self.related.missing)
         self._doubted = bool(complaint)

@@ -97,7 +97,7 @@ def unanswered(reason: str) -> str:
     return f"[nothing: this question was stopped ({reason})]"
 
 
-NOTHING = frozenset(("", "[]", "0", "None", "{}", "set()", "Counter()", "()", "''", "0.0", "nan"))
+NOTHING = frozenset(("", "[]", "0", "-1", "None", "{}", "set()", "Counter()", "()", "''", "0.0", "nan"))
 # outputs of code that found nothing, most often because the data is written in another way
 FIRST = "Write one short ```repl block that finds or computes the answer and prints it."
 OR_FINAL = (
@@ -206,7 +206,7 @@ CORRECT = "Correct this: write the next ```repl block."
 def nothing(asked: str, related: Related) -> str:
     """After an output that has nothing in it."""
     if related.missing:
-        return f"That found nothing. {nowhere(related.missing)} {next_step(asked)}"
+        return f"That found nothing. {nowhere(related.missing)} {NOT_THERE} Otherwise write other code."
     if related.lines:
         lines = f"{_SOME.format('lines', related.lines)}\nAnswer from these lines"
     else:
@@ -223,11 +223,16 @@ def next_step(asked: str) -> str:
     )
 
 
-def start_again(error: str) -> str:
+def start_again(error: str, related: Related) -> str:
     """Stands in the place of code that failed twice."""
     lines = [line for line in error.strip().split("\n") if not line.startswith("(`context` is a ")]
     last = lines[-1] if lines else ""
-    return f"Code for this has failed: {clip(last, 300)}\nWrite other code, simpler than that."
+    answer = (
+        "If the lines above have the answer, give it as FINAL(…). Otherwise write"
+        if related.lines
+        else "Write"
+    )
+    return f"Code for this has failed: {clip(last, 300)}\n{answer} other code, simpler than that."
 
 
 SAME_AGAIN = (
@@ -244,12 +249,23 @@ _AGAIN = (
 ONLY_THE_QUESTION = f"That only repeats the question. {_AGAIN}"
 
 
+NOT_THERE = "If the data does not have the answer, reply with FINAL(it is not in the data)."
+
+
 def of_another(name: str, missing: str) -> str:
     """To an answer out of a line with a name that is only like the one in the question."""
-    return (
-        f"That is of {name!r}. {nowhere(missing)} If the data does not have the answer, "
-        "reply with FINAL(it is not in the data). Give your FINAL once more if it is right."
-    )
+    return f"That is of {name!r}. {nowhere(missing)} {NOT_THERE} Give your FINAL once more if it is right."
+
+
+def not_yes_or_no(answer: str, missing: str) -> str:
+    """To True or False as an answer to a question that asks for something else."""
+    parts = [
+        f"{answer} does not answer the question.",
+        nowhere(missing) if missing else "",
+        NOT_THERE,
+        _AGAIN,
+    ]
+    return " ".join(filter(None, parts))
 
 
 def never_shown(number: str) -> str:
@@ -259,7 +275,7 @@ def never_shown(number: str) -> str:
 
 NO_ANSWER_IN_IT = (
     "Your FINAL has no answer in it. Write the answer itself between its parentheses, or one ```repl block "
-    "if you do not know it yet. If the data does not have it, reply with FINAL(it is not in the data)."
+    f"if you do not know it yet. {NOT_THERE}"
 )
 EMPTY_REPLY = "Your reply was empty. Write one ```repl code block, or FINAL(…)."
 

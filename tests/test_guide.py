@@ -95,6 +95,20 @@ def test_the_answer_of_another_name_is_asked_back_for():
     assert result.answer == "it is not in the data"
 
 
+def test_true_or_false_is_asked_back_for_where_more_is_asked_for():
+    replies = cell("'gate-house' in context"), "FINAL(False)", "FINAL(it is not in the data)"
+    client, result = run(*replies, question="What is the number of gate-house?")
+    assert "False does not answer the question. No line or item has 'gate-house'." in client.shown(2)
+    assert result.answer == "it is not in the data"
+    client, result = run(*replies[:2], question="Does it mention gate-house?")
+    assert result.answer == "False"
+
+
+def test_after_two_errors_the_lines_are_pointed_at():
+    client, _ = run(cell("one_mistake"), cell("another_mistake"), "FINAL(4417)")
+    assert "If the lines above have the answer, give it as FINAL(…)." in client.shown(2)
+
+
 def test_an_answer_that_says_so_is_not_asked_back_for():
     _, result = run("FINAL(gate-house is not in the data)", question="What is the number of gate-house?")
     assert result.iterations == 1
