@@ -127,6 +127,21 @@ def test_a_question_is_answered_through_the_loop_in_one_line_a_turn(server, chat
     assert "It is the text of the file book.txt" in asked(server)[0]
 
 
+@pytest.mark.model
+def test_a_real_model_answers_over_a_real_book(chat, tmp_path):
+    from rlm.tasks.book import verses
+
+    lines = verses()[:6000]
+    lines.insert(3500, "And the gatekeeper of the north gate was called Pelonias.")
+    (tmp_path / "book.txt").write_text("\n".join(lines))
+    terminal = chat("-m", "local:qwen2.5-coder-1.5b", "-c", "book.txt", "--plain")
+    assert "Pelonias" in terminal.enter("What was the gatekeeper of the north gate called?")
+    count = sum("wilderness" in line for line in lines)
+    assert str(count) in terminal.enter("How many lines have the word wilderness?")
+    terminal.enter("/save talk.md")
+    assert "Pelonias" in (tmp_path / "talk.md").read_text()
+
+
 def test_the_answer_is_shown_as_markdown(server, chat):
     server.replies += [Reply("FINAL(There are **two** of `them`.)")]
     shown = chat().enter("How many?")

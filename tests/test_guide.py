@@ -166,6 +166,28 @@ def test_of_a_long_list_no_answer_is_asked_for():
     assert "Give the answer as FINAL(…)" in client.shown(2)
 
 
+def test_a_strong_models_plan_takes_no_turn_more_than_its_transcript():
+    replies = (
+        "I look at the data first.\n" + cell("print(type(context), len(context))\nprint(context[:80])"),
+        "Four batches, then I count.\n"
+        + cell(
+            "lines = context.splitlines()\n"
+            "parts = ['\\n'.join(lines[n::4]) for n in range(4)]\n"
+            "found = llm_query_batched([f'Which badge has the gatekeeper? Text:\\n{p}' for p in parts])\n"
+            "print([f for f in found if '4417' in f][0][-40:])"
+        ),
+        "I verify this in the text.\n" + cell("print([line for line in lines if '4417' in line])"),
+        "It is certain.\nFINAL(The badge 4417, of some 9000 that there may be.)",
+    )
+    client, result = run(*replies, guided=None)
+    assert (result.iterations, result.guided) == (4, False)
+    assert result.answer == "The badge 4417, of some 9000 that there may be."
+    said = [message["content"] for message in client.requests[-1]]
+    assert [text for text in said if text in replies] == list(replies[:3])
+    assert len(result.trajectory[1].executions[0].sub_calls) == 4
+    assert NEEDLE in client.shown(3)
+
+
 # The examples
 
 

@@ -61,20 +61,23 @@ def as_regex(pattern: str) -> re.Pattern[str]:
         return re.compile(re.escape(pattern), re.IGNORECASE)
 
 
-def matches(regex: re.Pattern[str], text: Any) -> Iterator[str]:
-    """Lines of a str, items of a list or entries of a dict; of a long one, what is around the match."""
+def matches(regex: re.Pattern[str], text: Any) -> Iterator[tuple[int, str]]:
+    """Lines of a str, items of a list or entries of a dict; of a long one, what is around the match.
+
+    Before each its place: where the line begins, or the item's index.
+    """
     if isinstance(text, str):
         end = -1  # of the last line given
         for match in regex.finditer(text):
             if match.start() > end:
                 start, end = _line(text, match.start(), match.end())
-                yield text[max(start, match.start() - AROUND) : min(end, match.end() + AROUND)]
+                yield start, text[max(start, match.start() - AROUND) : min(end, match.end() + AROUND)]
         return
     if not isinstance(text, (dict, list, tuple, set, frozenset)):
         raise TypeError(f"search looks through a str, list or dict, not {type(text).__name__}")
-    for key, entry in _entries(text):
+    for index, (key, entry) in enumerate(_entries(text)):
         if found := regex.search(entry):
-            yield _part(key, entry, found.start(), found.end())
+            yield index, _part(key, entry, found.start(), found.end())
 
 
 def words(text: str) -> list[str]:
@@ -127,25 +130,11 @@ def _follow(best: dict[object, str], question: str, text: Any) -> list[str]:
             if name in known:
                 continue
             known.add(name)
-            mentions = list(itertools.islice(_with(name, text), MENTIONS + 1))
+            regex = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
+            mentions = list(itertools.islice(matches(regex, text), MENTIONS + 1))
             if len(mentions) <= MENTIONS:
                 waiting += mentions[::-1]
     return list(dict.fromkeys(shown.values()))
-
-
-def _with(name: str, text: Any) -> Iterator[tuple[object, str]]:
-    """The places of the lines or items with a name, and what to show of them."""
-    regex = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
-    if isinstance(text, str):
-        end = -1
-        for match in regex.finditer(text):
-            if match.start() > end:
-                start, end = _line(text, match.start(), match.end())
-                yield start, _shown_line(text, start, end, match.start(), match.end())
-        return
-    for index, (key, entry) in enumerate(_entries(text)):
-        if found := regex.search(entry):
-            yield index, _part(key, entry, found.start(), found.end())
 
 
 def nearest(question: str, text: Any, *, least: float = 0.0) -> list[str]:
@@ -205,16 +194,13 @@ def _lines_with(stem: str, lower: str, text: str) -> Iterator[tuple[object, str]
     at = lower.find(stem)
     while at >= 0:
         start, end = _line(text, at, at + len(stem))
-        yield start, _shown_line(text, start, end, at, at + len(stem))
+        if end - start < TITLE:  # what it is the title of
+            more = text.find("\n", min(end + TITLE, len(text)))
+            shown_end = min(more if more >= 0 else len(text), end + AROUND)
+            yield start, text[start:shown_end]
+        else:
+            yield start, text[max(start, at - AROUND) : min(end, at + len(stem) + AROUND)]
         at = lower.find(stem, end)
-
-
-def _shown_line(text: str, start: int, end: int, first: int, last: int) -> str:
-    """Of the line from `start` to `end`, what is around its piece from `first` to `last`."""
-    if end - start >= TITLE:
-        return text[max(start, first - AROUND) : min(end, last + AROUND)]
-    more = text.find("\n", min(end + TITLE, len(text)))  # what it is the title of
-    return text[start : min(more if more >= 0 else len(text), end + AROUND)]
 
 
 def _line(text: str, start: int, end: int) -> tuple[int, int]:

@@ -197,14 +197,15 @@ class Repl:
             raise TypeError(f"search takes a pattern as a str, not {type(pattern).__name__}")
         text = self.names.get("context") if text is None else text
         regex = as_regex(pattern)
-        found = list(matches(regex, text))
+        found = dict(matches(regex, text))
         if not found and words(pattern):
             near = nearest(pattern, text)
             advice = "\n  ".join(["Lines with some of its words:", *near]) if near else "Try other words."
             self.output.write(f"search: nothing matches {pattern!r}. {advice}\n")
-        if isinstance(text, str) and 0 < len(found) <= FEW and max(map(len, found)) < SHORT:
-            self.output.write("\n".join(["search: with the lines around:", *_around(regex, text)]) + "\n")
-        return found
+        if isinstance(text, str) and 0 < len(found) <= FEW and max(map(len, found.values())) < SHORT:
+            around = (_around(place, text) for place in found)
+            self.output.write("\n".join(["search: with the lines around:", *around]) + "\n")
+        return list(found.values())
 
     def print(self, *values: Any, **options: Any) -> None:
         """Python's own, but of a long list, set or dict it shows some, and how many there are."""
@@ -406,13 +407,11 @@ def _shown(value: Any) -> Any:
     return value if len(repr(value)) <= PRINTED else show(value, PRINTED)
 
 
-def _around(regex: re.Pattern[str], text: str) -> Iterator[str]:
-    """Each match's line with the one before it and two after it, cut where they are long."""
-    for match in regex.finditer(text):
-        start = text.rfind("\n", 0, match.start()) + 1
-        start = text.rfind("\n", 0, max(start - 1, 0)) + 1
-        lines = text[max(start, match.start() - 2 * SHORT) : match.end() + 4 * SHORT].split("\n")
-        yield "\n".join(lines[:4]).rstrip()
+def _around(place: int, text: str) -> str:
+    """The line that begins there, with the one before it and two after it, cut where they are long."""
+    start = text.rfind("\n", 0, max(place - 1, 0)) + 1
+    lines = text[max(start, place - 2 * SHORT) : place + 5 * SHORT].split("\n")
+    return "\n".join(lines[:4]).rstrip()
 
 
 def no_input(_prompt: object = "") -> str:
