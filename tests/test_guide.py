@@ -67,6 +67,14 @@ def test_a_line_brings_those_that_its_rare_names_lead_to():
     assert f"200: {CHAIN[0]}\n201: {CHAIN[1]}\n202: Nobody" in client.shown(0)
 
 
+@pytest.mark.parametrize("context", [None, 7, [], {}, [None, 3], {"a": None}, "", {1, 2}])
+def test_a_context_without_lines_has_nothing_of_a_question(context):
+    client = ScriptedClient([cell("kept = 8\nprint(kept)"), "FINAL(8)", "FINAL(kept)"])
+    with RLM(root_client=client, sub_client=SubClient(str.upper), guided=True).session(context) as session:
+        session.completion("Where does the gate-house key hang?")
+        assert session.completion("Where does the key hang?").answer == "8"
+
+
 def test_a_name_that_many_lines_have_leads_nowhere():
     text = "\n".join([*(f"Then Ostrom said {n}." for n in range(100)), *CHAIN])
     client, _ = run("FINAL(B209)", context=text, question="Where does the key K71 hang?")

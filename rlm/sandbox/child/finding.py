@@ -110,6 +110,8 @@ def related(question: str, text: Any) -> list[str]:
     if missing(question, text):
         return []
     best = _nearest(question, text, RARE)
+    if not best:
+        return []
     some = [] if isinstance(text, str) else [entry for _, entry in itertools.islice(_entries(text), 9)]
     if any(len(entry) > SHORT for entry in some):
         return list(best.values())  # a long item has many names
