@@ -131,7 +131,7 @@ def test_a_question_is_answered_through_the_loop_in_one_line_a_turn(server, chat
 def test_a_real_model_answers_over_a_real_book(chat, tmp_path):
     from rlm.tasks.book import verses
 
-    lines = verses()[:6000]
+    lines = list(verses()[:6000])
     lines.insert(3500, "And the gatekeeper of the north gate was called Pelonias.")
     (tmp_path / "book.txt").write_text("\n".join(lines))
     terminal = chat("-m", "local:qwen2.5-coder-1.5b", "-c", "book.txt", "--plain")
