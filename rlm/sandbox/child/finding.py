@@ -102,20 +102,21 @@ def missing(question: str, text: Any) -> str:
     return ""
 
 
-def related(question: str, text: Any) -> list[str]:
+def related(question: str, text: Any) -> tuple[list[str], str]:
     """Lines or items with rare words of the question, each with those that have a rare name of it, and so on.
 
-    None where one of the question's compounds is nowhere: lines with parts of it would be taken for it.
+    Where one of the question's compounds is nowhere, no lines but its name: lines with parts of it would be
+    taken for it.
     """
-    if missing(question, text):
-        return []
+    if name := missing(question, text):
+        return [], name
     best = _nearest(question, text, RARE)
     if not best:
-        return []
+        return [], ""
     some = [] if isinstance(text, str) else [entry for _, entry in itertools.islice(_entries(text), 9)]
     if any(len(entry) > SHORT for entry in some):
-        return list(best.values())  # a long item has many names
-    return _follow(best, question, text)
+        return list(best.values()), ""  # a long item has many names
+    return _follow(best, question, text), ""
 
 
 def _follow(best: dict[object, str], question: str, text: Any) -> list[str]:
@@ -139,16 +140,16 @@ def _follow(best: dict[object, str], question: str, text: Any) -> list[str]:
     return list(dict.fromkeys(shown.values()))
 
 
-def nearest(question: str, text: Any, *, least: float = 0.0) -> list[str]:
-    """The lines or items with most of a question's words, where a rare word counts for more.
-
-    least: what the words of a line must count for together; a word that is in n lines counts for 1/n.
-    """
-    return list(dict.fromkeys(_nearest(question, text, least).values()))
+def nearest(question: str, text: Any) -> list[str]:
+    """The lines or items with most of a question's words, where a rare word counts for more."""
+    return list(_nearest(question, text, 0.0).values())
 
 
 def _nearest(question: str, text: Any, least: float) -> dict[object, str]:
-    """By place: where a line begins, or which item it is."""
+    """The same by place: where a line begins, or which item it is.
+
+    least: what the words of a line must count for together; a word that is in n lines counts for 1/n.
+    """
     if not _is_searchable(text):
         return {}
     stems = [word[:-1] if len(word) > 3 and word.endswith("s") else word for word in words(question)]

@@ -344,8 +344,7 @@ class Repl:
 
     def related(self, question: str) -> tuple[list[str], str]:
         """Lines or items of the context with words of the question; a name in it that is nowhere."""
-        context = self.names.get("context")
-        return related(question, context), missing(question, context)
+        return related(question, self.names.get("context"))
 
     def variables(self) -> list[str]:
         """Names of what cells have set, and the context's."""
@@ -394,10 +393,11 @@ def _refuse_without_data(call: ast.Call, context: Any) -> None:
     if not prompts or not all(isinstance(p, ast.Constant) and isinstance(p.value, str) for p in prompts):
         return
     question = " ".join(str(getattr(prompt, "value", "")) for prompt in prompts)
-    look = f'print(search("{"|".join(words(question)[:8]) or "word"}"))'
-    advice = "Look at the data first:\n" + ("\n".join(nearest(question, context)) or look)
     if name := missing(question, context):
         advice = f"No line or item has {name!r}."
+    else:
+        look = f'print(search("{"|".join(words(question)[:8]) or "word"}"))'
+        advice = "Look at the data first:\n" + ("\n".join(nearest(question, context)) or look)
     raise LLMQueryError(f"llm_query sees only its prompt, and this one has none of the data. {advice}")
 
 
