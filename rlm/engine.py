@@ -271,7 +271,11 @@ class _Run:
         question = self.session.question(self.prompt, repl, self.calls.root_window, related)
         if self.guided:
             self.guide = Guide(self.prompt, related, question)
-        history = History(prompts.system(self.calls.capacity), question, list(examples.turns(repl.context)))
+        history = History(
+            prompts.system(self.calls.capacity),
+            question,
+            list(examples.turns(repl.context, unsaid=related.unsaid)),
+        )
         while len(self.trajectory) < self.rlm.max_iterations and self.calls.loops < MAX_LOOPS:
             with self.turn() as turn:
                 turn.reply = self.calls.ask_root(history)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlm import prompts
-from rlm.types import Related
+from rlm.sandbox.child.labels import LABELLED
+from rlm.types import Execution, Related
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Example:
     # code and its output
     related: str = ""
     # lines of the context with words of the question, and what they lead to
+    unsaid: str = ""
+    # as in Related
 
 
 TEXT = (
@@ -135,6 +138,104 @@ NAMED_STRINGS = (
     ),
     _PRICE,
 )
+MEANING = (
+    Example(
+        "Who keeps bees?",
+        "customer 52",
+        related="order 318: 4 hives and a smoker for customer 52 in Narvik",
+        unsaid="words",
+    ),
+)
+FIELDS = (
+    "`context` is a str."
+    + prompts.ROWS.format("lines", "{'nr': 1, 'customer': 17, 'city': 'Oslo', 'item': 'lamp', 'pieces': 3}")
+    + " It begins:\nnr,customer,city,item,pieces\n1,17,Oslo,lamp,3"
+)
+ROWS = (
+    Example(
+        "How many orders for lamps are from Oslo?",
+        "31",
+        (("print(sum(1 for row in rows if row['item'] == 'lamp' and row['city'] == 'Oslo'))", "31"),),
+    ),
+    Example(
+        "Which city ordered the most lamps?",
+        "Oslo",
+        (
+            (
+                "pieces = Counter()\n"
+                "for row in rows:\n"
+                "    if row['item'] == 'lamp':\n"
+                "        pieces[row['city']] += row['pieces']\n"
+                "print(pieces.most_common(3))",
+                "[('Oslo', 310), ('Bergen', 64), ('Narvik', 9)]",
+            ),
+        ),
+    ),
+    Example(
+        "What did customer 40713 order, and from which city?",
+        "a rug, from Bergen",
+        related="318,40713,Bergen,rug,1",
+    ),
+)
+CORRESPONDENCE = (
+    "`context` is a str."
+    + prompts.ROWS.format(
+        "lines", "{'City': 'Oslo', 'Month': 'May', 'Letter': 'My lamp came without its cable.'}"
+    )
+    + " It begins:\nCity: Oslo | Month: May | Letter: My lamp came without its cable."
+)
+_LETTERS = (
+    'Each letter is an "order" (wants to buy), "complaint" (something is wrong) or "praise" (all is well).'
+)
+_LABEL = (
+    """labels = classify([row['Letter'] for row in rows], \
+{"order": "wants to buy", "complaint": "something is wrong", "praise": "all is well"})""",
+    f"{LABELLED}{{'City': 'Oslo', 'Month': 'May', "
+    "'Letter': 'My lamp came without its cable.', 'label': 'complaint'}",
+)
+READING = (
+    Example(
+        f"{_LETTERS} Among the letters from Oslo, which kind is the most common?",
+        "order",
+        (
+            _LABEL,
+            (
+                "kinds = Counter(row['label'] for row in rows if row['City'] == 'Oslo')\n"
+                "print(kinds.most_common(1)[0][0])",
+                "order",
+            ),
+        ),
+        unsaid="labels",
+    ),
+    Example(
+        f"{_LETTERS} Which cities have more praise than complaints?",
+        "Bergen and Narvik",
+        (
+            _LABEL,
+            (
+                "cities = defaultdict(Counter)\n"
+                "for row in rows:\n"
+                "    cities[row['City']][row['label']] += 1\n"
+                "print([city for city, kinds in cities.items() if kinds['praise'] > kinds['complaint']])",
+                "['Bergen', 'Narvik']",
+            ),
+        ),
+        unsaid="labels",
+    ),
+    Example(
+        f"{_LETTERS} In which month are the most letters with praise?",
+        "May",
+        (
+            _LABEL,
+            (
+                "months = Counter(row['Month'] for row in rows if row['label'] == 'praise')\n"
+                "print(months.most_common(1)[0][0])",
+                "May",
+            ),
+        ),
+        unsaid="labels",
+    ),
+)
 NOTHING = (
     Example(
         "How many days lie between 3 March and 24 December 2024?",
@@ -149,24 +250,31 @@ NOTHING = (
 )
 
 
-def turns(context: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """For a context as the REPL reports it: what was shown and what was replied, in turn."""
-    about, examples = _fitting(context.get("type"), set(context.get("items", [])))
-    lines = about == TEXT
+def turns(context: dict[str, Any], *, unsaid: str = "") -> Iterator[tuple[str, str]]:
+    """For a context as the REPL reports it: what was shown and what was replied, in turn.
+
+    unsaid: what the context does not say of the question, as in `Related`.
+    """
+    lines = context.get("type") == "str"
+    about, examples = _fitting(context, unsaid)
     for example in examples:
-        shown = prompts.first_message([about], example.question, Related(example.related), lines=lines)
+        related = Related(example.related, unsaid=example.unsaid)
+        shown = prompts.first_message([about], example.question, related, lines=lines)
         for code, output in example.steps:
             yield shown, f"```repl\n{code}\n```"
-            shown = f"Output:\n{output}\n\n{prompts.next_step(example.question)}"
+            shown = prompts.observation([Execution(code, output)], len(output), example.question, related)
         yield shown, f"FINAL({example.answer})"
         about = "`context` is the same."
 
 
-def _fitting(kind: object, items: set[str]) -> tuple[str, tuple[Example, ...]]:
+def _fitting(context: dict[str, Any], unsaid: str) -> tuple[str, tuple[Example, ...]]:
+    kind, items = context.get("type"), set(context.get("items", []))
     if kind == "NoneType":
         return "", NOTHING
+    if "row" in context:
+        return (CORRESPONDENCE, READING) if unsaid == "labels" else (FIELDS, ROWS)
     if kind == "str":
-        return TEXT, TEXTS
+        return TEXT, (*TEXTS, *MEANING) if unsaid == "words" else TEXTS
     if "str" in items or not items:
         return (FILES, NAMED_STRINGS) if kind == "dict" else (LETTERS, STRINGS)
     return (TABLE, DICTS) if kind == "dict" else (RECORDS, LISTS)

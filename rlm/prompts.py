@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rlm.sandbox.child.finding import words
+from rlm.sandbox.child.labels import LABELLED
 from rlm.sandbox.child.shown import clip
 from rlm.types import Execution, Related
 
@@ -14,6 +15,8 @@ PLACEHOLDERS = frozenset({"", "your answer", "answer", "none"})
 # of the instructions and the REPL; a model that copies one has not answered
 
 NOTHING_RELATED = Related()
+REPEATED = 300
+# characters of a question that are repeated after an output
 SAMPLE, WHOLE = 200, 1000
 # characters of the context or of an item that are shown; of a text that is shown as a whole
 
@@ -67,10 +70,14 @@ def first_message(
     some = nowhere(related.missing) if related.missing else ""
     if related.lines:
         some = _SOME.format("lines" if lines else "items", related.lines)
+    if related.unsaid:
+        some = _LABELS if related.unsaid == "labels" else _STRANGE.format(related.lines)
     todo = FOLLOW_UP + FIRST if asked_before else OR_FINAL if related.lines else FIRST
     return "\n\n".join(filter(None, [*given, some, f"Question: {asked}", todo]))
 
 
+_LABELS = "The data does not name the labels: first have each text read with classify."
+_STRANGE = "No line has a word of the question. These are unlike all others:\n{}"
 _SOME = "Some {} with words of the question:\n{}"
 
 
@@ -139,7 +146,8 @@ def describe(context: dict[str, Any]) -> str:
             head += f"\nMore keys: {clip(', '.join(keys[2:8]), SAMPLE)}{', …' * (length > 8)}"
     elif "items" not in context:
         return f"`context` is of type {kind}."
-    return f"`context` is a {kind} of {items}, {each}. It begins:\n{head}"
+    form = ROWS.format("items", context["row"]) if "row" in context else ""
+    return f"`context` is a {kind} of {items}, {each}.{form} It begins:\n{head}"
 
 
 def _describe_text(context: dict[str, Any], length: int) -> str:
@@ -147,28 +155,14 @@ def _describe_text(context: dict[str, Any], length: int) -> str:
     size = f"`context` is a str of {length:,} characters in {lines:,} line{'s' * (lines != 1)}."
     if length <= WHOLE:
         return f"{size} It is:\n{head}"
-    return f"{size}{_format(head)} It begins:\n{head[:SAMPLE].rstrip()} …"
+    form = ROWS.format("lines", context["row"]) if "row" in context else ""
+    if not form and re.match(r"\s*[\[{]\s*[\[{\"]", head):
+        form = " It looks like JSON, which `json.loads(context)` reads."
+    return f"{size}{form} It begins:\n{head[:SAMPLE].rstrip()} …"
 
 
-_COLUMN = re.compile(r"""\s*["']?[^\W\d]\w*(?:[ _-]\w+){0,3}["']?\s*""")
-# the name of a column: a few words
-
-
-def _format(head: str) -> str:
-    """How a text that is CSV or JSON is read, judged by its beginning."""
-    lines = head.split("\n")[:4]
-    if re.match(r"\s*[\[{]\s*[\[{\"]", head):
-        whole = lines[0].startswith("{") and lines[0].rstrip().endswith("}")
-        how = "[json.loads(line) for line in context.splitlines()]" if whole else "json.loads(context)"
-        return f" It looks like JSON, which `{how}` reads."
-    for delimiter in (",", ";", "\t", "|"):
-        columns = lines[0].split(delimiter)
-        rows = len(lines) == 4 and all(line.count(delimiter) == len(columns) - 1 for line in lines[:3])
-        if rows and len(columns) > 2 and all(map(_COLUMN.fullmatch, columns)):
-            how = "" if delimiter == "," else f", delimiter={delimiter!r}"
-            reader = f"csv.DictReader(context.splitlines(){how})"
-            return f" It looks like CSV, whose rows `{reader}` gives as dicts of str."
-    return ""
+ROWS = " Its {} have fields: `rows` is the list of them as dicts, the first {}."
+# after a context's size
 
 
 def observation(executions: Sequence[Execution], limit: int, asked: str, related: Related) -> str:
@@ -176,6 +170,8 @@ def observation(executions: Sequence[Execution], limit: int, asked: str, related
     last = executions[-1]
     error = last.error and not last.error.startswith("LLMQueryError")
     following = CORRECT if error else PART if _is_part(last, limit) else next_step(asked)
+    if not error and not last.value and last.stdout.rstrip().rpartition("\n")[2].startswith(LABELLED):
+        following = f"Question: {_ending(asked)}\n{COMPUTE}"
     if not last.error and (last.value or last.stdout).strip() in NOTHING:
         following = nothing(asked, related)
     return "\n\n".join([*(_observe(execution, limit) for execution in executions), following])
@@ -187,6 +183,9 @@ def _observe(execution: Execution, limit: int) -> str:
     if execution.error:
         parts.append("Error:\n" + clip(execution.error, limit))
     return "\n".join(parts) or "Output: nothing. Use print(...) to see a value."
+
+
+COMPUTE = "Write the next ```repl block, which computes the answer with row['label'] and prints it."
 
 
 def _is_part(execution: Execution, limit: int) -> bool:
@@ -217,15 +216,25 @@ def nothing(asked: str, related: Related) -> str:
 
 def next_step(asked: str) -> str:
     """What may follow an output."""
-    again = f"Question: {asked}\n" if len(asked) <= 300 else ""
-    return (
-        f"{again}Give the answer as FINAL(…), or write the next ```repl block if the output does not have it."
-    )
+    todo = "Give the answer as FINAL(…), or write the next ```repl block if the output does not have it."
+    return f"Question: {_ending(asked)}\n{todo}"
+
+
+def _ending(asked: str) -> str:
+    """A question, or the last sentences of a long one, which say what is wanted."""
+    if len(asked) <= REPEATED:
+        return asked
+    tail = asked[-REPEATED:]
+    return f"… {tail.partition('. ')[2] or tail}"
+
+
+REMINDERS = ("(`context` is a ", "(`rows` is a ")
+# lines of an error that say what the data is
 
 
 def start_again(error: str, related: Related) -> str:
     """Stands in the place of code that failed twice."""
-    lines = [line for line in error.strip().split("\n") if not line.startswith("(`context` is a ")]
+    lines = [line for line in error.strip().split("\n") if not line.startswith(REMINDERS)]
     last = lines[-1] if lines else ""
     answer = (
         "If the lines above have the answer, give it as FINAL(…). Otherwise write"

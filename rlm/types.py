@@ -101,6 +101,8 @@ class Related:
     # or items, a few, with rare words of the question, and those that they lead to
     missing: str = ""
     # a name in the question that is nowhere in the context
+    unsaid: str = ""
+    # of it: "labels", which are not written there, or "words", of which none is; the lines are then others
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from fakes import ScriptedClient, SubClient, cell
 
@@ -10,6 +12,7 @@ from rlm.clients.base import Options
 from rlm.errors import ConfigurationError, ContextError
 from rlm.guide import is_small
 from rlm.sandbox import Sandbox
+from rlm.types import Related
 
 NEEDLE = "The badge of the gatekeeper has the number 4417."
 TEXT = "\n".join([*(f"line {n} of nothing much" for n in range(300)), NEEDLE, "the end"])
@@ -216,19 +219,61 @@ def test_the_example_fits_the_context(context, shows):
     assert shows in "".join(message["content"] for message in client.requests[0][1:-1])
 
 
-@pytest.mark.parametrize(
-    ("context", "says"),
-    [
-        ("a,b,c\n" + "1,2,3\n" * 500, "csv.DictReader(context.splitlines())"),
-        ("a;b;c\n" + "1;2;3\n" * 500, "csv.DictReader(context.splitlines(), delimiter=';')"),
-        ('[{"a": 1}' + ', {"a": 1}' * 500 + "]", "json.loads(context)"),
-        ('{"a": 1}\n' * 500, "json.loads(line) for line in context.splitlines()"),
-    ],
-    ids=["csv", "semicolons", "json", "json lines"],
-)
-def test_a_text_in_a_known_format_is_said_to_be(context, says):
-    client, _ = run("FINAL(1)", "FINAL(1)", context=context)
-    assert says in client.shown(0)
+def test_a_text_of_json_is_said_to_be():
+    client, _ = run("FINAL(1)", "FINAL(1)", context='{"a": {"b": 1}, "c": [1]}' + " " * 1000)
+    assert "json.loads(context)" in client.shown(0)
+
+
+ROWS = [
+    ("a,b,c\n" + "1,2.5,x\n" * 500, {"a": 1, "b": 2.5, "c": "x"}),
+    ("a;b;c\n" + "01;2;x\n" * 500, {"a": "01", "b": 2, "c": "x"}),
+    ("a\tb\tc\n" + "1\t\tx\n" * 500, {"a": 1, "b": "", "c": "x"}),
+    ('[{"a": 1}' + ', {"a": 1}' * 500 + "]", {"a": 1}),
+    ('{"a": 1}\n' * 500, {"a": 1}),
+    ("Name: Ann || Age: 31 || Says: hm: I || we\n" * 500, {"Name": "Ann", "Age": 31, "Says": "hm: I || we"}),
+    (["level: INFO; text: a, b"] * 500, {"level": "INFO", "text": "a, b"}),
+]
+
+
+@pytest.mark.parametrize(("context", "first"), ROWS, ids=range(len(ROWS)))
+def test_a_text_whose_lines_have_fields_is_given_as_rows(context, first):
+    client, result = run("```repl\nrows[0], len(rows)\n```", "FINAL(1)", context=context)
+    assert result.trajectory[0].executions[0].value in (f"({first}, 500)", f"({first}, 501)")
+    assert f"`rows` is the list of them as dicts, the first {first}." in client.shown(0)
+
+
+def test_a_message_of_several_lines_stays_in_its_row():
+    context = "time: 1 | text: one\ntime: 2 | text: two\ntime: 3 | text: three\n  and more\n" * 50
+    with Sandbox(context, query=sub_model) as repl:
+        assert repl.execute("rows[2], len(rows)").value == (
+            "({'time': 3, 'text': 'three\\n  and more'}, 150)"
+        )
+
+
+def test_days_of_rows_are_compared_by_time_however_they_are_written():
+    lines = "\n".join(f"day: {day}, 2024 | n: x" for day in ("Feb 03", "Apr 09", "Nov 30", "Dec 01"))
+    with Sandbox(lines, query=sub_model) as repl:
+        said = repl.execute(
+            "[row['day'] for row in rows if row['day'] >= '2024-04-09'], max(row['day'] for row in rows), "
+            "sum(row['day'] > 'Mar 1, 2024' for row in rows), rows[0]['day'] < datetime.date(2024, 3, 1)"
+        )
+    assert said.value == "(['Apr 09, 2024', 'Nov 30, 2024', 'Dec 01, 2024'], 'Dec 01, 2024', 3, True)"
+
+
+def test_rows_of_broken_json_are_an_error_that_says_so_and_without_fields_there_are_none():
+    with Sandbox('{"a": 1}\n' * 500 + '{"a": \n', query=sub_model) as repl:
+        assert "JSONDecodeError" in repl.execute("len(rows)").error
+    with Sandbox("Well, I went, and saw.\n" * 500, query=sub_model) as repl:
+        assert "name 'rows' is not defined" in repl.execute("len(rows)").error
+
+
+def test_rows_go_with_their_context_and_are_the_models_own_where_it_sets_them():
+    with Sandbox('{"a": 1}\n' * 500, query=sub_model) as repl:
+        assert repl.execute("rows = rows[:2]; len(rows)").value == "2"
+        assert "(`rows` is a list of 2 dicts, such as {'a': 1})" in repl.execute("rows[2]").error
+        assert "KeyError: 'b' is no field of `rows`: use one of 'a'" in repl.execute("rows[0]['b']").error
+        repl.load('{"b": 2}\n' * 500)
+        assert repl.execute("len(rows), rows[0]").value == "(500, {'b': 2})"
 
 
 def test_prose_with_commas_is_no_csv():
@@ -240,38 +285,113 @@ def test_prose_with_commas_is_no_csv():
 
 
 def sub_model(prompt: str) -> str:
-    """Labels each numbered text by its first letter; passes over those with a z."""
-    listed = [line.split(". ") for line in prompt.split("Texts:\n")[1].split("\n\n")[0].splitlines()]
-    return "\n".join(
-        f"{n}. {'vowel' if text[0] in 'aeiou' else 'other'}" for n, text in listed if "z" not in text
-    )
+    """Labels a text by its first letter; none with a z."""
+    text = prompt.split("Text: ")[1]
+    return "none" if "z" in text else f"It is {'Vowel' if text[0] in 'aeiou' else 'other'}."
 
 
 def asked(client: SubClient, prompt: str) -> str:
     return client.complete([{"role": "user", "content": prompt}], Options()).text
 
 
-def test_classify_asks_about_each_text_once_and_in_few_calls():
+def test_classify_asks_about_each_text_once():
     sub = SubClient(sub_model)
     with Sandbox("text", query=lambda prompt: asked(sub, prompt)) as repl:
-        shown = repl.execute(
-            "classify(['apple', 'pear', 'apple'] * 20, {'vowel': 'begins with one', 'other': ''})"
-        )
+        code = "classify(['apple', 'pear', 'apple'] * 20, {'vowel': 'begins with one', 'other': ''})"
+        shown = repl.execute(code)
         assert shown.value is not None
         assert "list of 60 items" in shown.value
         assert "['vowel', 'other', 'vowel'" in shown.value
-        assert len(sub.prompts) == 1
+        assert len(sub.prompts) == 2
         assert "- vowel: begins with one" in sub.prompts[0]
-        repl.execute("classify([f'a{n}' for n in range(30)], ['vowel', 'other'])")
-        assert len(sub.prompts) == 4
+        repl.execute(code)
+        assert len(sub.prompts) == 2
+        repl.execute("classify(['apple'], ['vowel', 'other'])")
+        assert len(sub.prompts) == 3
 
 
-def test_a_text_without_a_label_is_asked_about_again_and_then_an_error():
+def test_a_text_without_a_label_is_asked_about_again_and_then_told():
     sub = SubClient(sub_model)
     with Sandbox("text", query=lambda prompt: asked(sub, prompt)) as repl:
-        error = repl.execute("classify(['apple', 'zoo'], ['vowel', 'other'])").error
-    assert "gave 1 texts no label, such as zoo" in error
-    assert len(sub.prompts) == 2
+        shown = repl.execute("classify(['apple', 'zoo'], ['vowel', 'other'])")
+    assert shown.value == "['vowel', '']"
+    assert "1 texts got no label and have '', such as zoo" in shown.stdout
+    assert len(sub.prompts) == 3
+
+
+def test_rows_have_the_labels_of_their_texts_but_not_in_the_place_of_the_datas_own():
+    lines = "".join(f"by: {n} | says: {word}\n" for n, word in enumerate(["apple", "pear", "apple", "fig"]))
+    with Sandbox(lines, query=sub_model) as repl:
+        shown = repl.execute("labels = classify([row['says'] for row in rows[:3]], ['vowel', 'other'])")
+        assert "Each of `rows` has its label now; the first is {'by': 0, 'says': 'apple'" in shown.stdout
+        assert repl.execute("[row['label'] for row in rows]").value == "['vowel', 'other', 'vowel', '']"
+    with Sandbox(lines.replace("by", "label"), query=sub_model) as repl:
+        repl.execute("labels = classify([row['says'] for row in rows], ['vowel', 'other'])")
+        assert repl.execute("[row['label'] for row in rows]").value == "[0, 1, 2, 3]"
+
+
+def test_data_that_cannot_be_looked_through_costs_no_variable():
+    with Sandbox([10**5000], query=sub_model) as repl:
+        repl.execute("kept = 1")
+        assert repl.related("What is the number of the badge?") == Related()
+        assert repl.execute("kept").value == "1"
+
+
+ASKS = "Each text is about love or money. Which category is more common?"
+LINES = "by: Ann | text: I have lost my purse\n" * 200
+
+
+def test_a_question_of_labels_that_the_data_does_not_name_is_answered_by_classify():
+    client, _ = run(
+        "```repl\nlabels = classify([row['text'] for row in rows], ['love', 'money'])\n```",
+        "```repl\nprint(Counter(row['label'] for row in rows))\n```",
+        "FINAL(money)",
+        question=ASKS,
+        context=LINES,
+        sub_client=SubClient(lambda _: "money"),
+    )
+    assert "The data does not name the labels" in client.shown(0)
+    assert "labels = classify([row['Letter']" in client.requests[0][2]["content"]
+    assert "computes the answer with row['label']" in client.shown(1)
+    assert "Counter({'money': 200})" in client.shown(2)
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        LINES.replace("by:", "category: love | by:"),
+        "by,category,text\n" + "Ann,love,I have\n" * 200,
+        [{"by": "Ann", "category": "love"}] * 200,
+    ],
+    ids=["fields", "header", "records"],
+)
+def test_labels_that_are_there_need_no_reading(context):
+    client, _ = run("FINAL(love)", "FINAL(love)", question=ASKS, context=context)
+    assert "does not name the labels" not in client.shown(0)
+
+
+HAY = [
+    f"{who} carried a {what} to the {place}."
+    for who in ("Ann", "Ben")
+    for what in ("chair", "lamp")
+    for place in ("garden", "cellar")
+] * 40
+
+
+@pytest.mark.parametrize("form", ["\n".join, list], ids=["text", "list"])
+def test_where_no_word_of_the_question_is_there_the_line_unlike_all_others_is_shown(form):
+    hay = [*HAY[:70], "Cleo rubbed rosin on her bow before the concert.", *HAY[70:]]
+    client, _ = run("FINAL(Cleo)", question="Who plays the violin?", context=form(hay))
+    assert "These are unlike all others:\nCleo rubbed rosin" in client.shown(0)
+    client, _ = run("FINAL(Ann)", "FINAL(Ann)", question="Who carried the violin?", context=form(hay))
+    assert "unlike all others" not in client.shown(0)
+
+
+def test_in_prose_no_line_is_taken_for_unlike_the_others():
+    words = map("".join, itertools.product("bcdfgh", repeat=4))
+    prose = "\n".join(" ".join(some) for some in zip(*[words] * 4, strict=True))
+    client, _ = run("FINAL(1)", "FINAL(1)", question="Who plays the violin?", context=prose)
+    assert "unlike all others" not in client.shown(0)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +399,7 @@ def test_a_text_without_a_label_is_asked_about_again_and_then_an_error():
     [
         ("classify('a', ['x', 'y'])", "takes a list of texts"),
         ("classify(['a'], ['x'])", "two labels or more"),
-        ("classify(list(map(str, range(601))), ['x', 'y'])", "601 different texts"),
+        ("classify(list(map(str, range(1001))), ['x', 'y'])", "1,001 different texts"),
         ("classify([1], ['x', 'y'])", "classify takes str, not int"),
         ("total_lines = 3\ntotl_lines", "Did you mean: 'total_lines'?"),
         ("'5' > 3", "convert the str with int(…)"),

@@ -60,13 +60,14 @@ def run(args: argparse.Namespace, out: Console, cancel: Cancel, clock: Callable[
     except Cancelled:
         pass
     rows = benchmark.rows()
+    summary = benchmark.summary(rows)
+    if args.plot and benchmark.trials:  # first: nobody may read all that is printed (`| head`)
+        heatmap.draw(benchmark.trials, args.plot, described(benchmark.header))
     for table in bench_report.tables(rows):
         out.print(table)
     for note in bench_report.notes(rows):
         out.print(Text(note), soft_wrap=not out.is_terminal)
-    out.print(Text(json.dumps(benchmark.summary(rows)), "dim"), soft_wrap=True)
-    if args.plot and benchmark.trials:
-        heatmap.draw(benchmark.trials, args.plot, described(benchmark.header))
+    out.print(Text(json.dumps(summary), "dim"), soft_wrap=True)
     if cancel.reason:
         file = args.json or args.resume
         how = f"To go on: --resume {file}" if file else "With --json FILE it could have been resumed."

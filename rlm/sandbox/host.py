@@ -201,8 +201,12 @@ class Sandbox:
 
     def related(self, question: str) -> Related:
         """What the context has of a question."""
-        told = self._order({"do": "related", "text": question}, "")
-        return Related(told.stdout, told.value or "")
+        told = self._order({"do": "related", "text": question}, "").value
+        try:
+            said = json.loads(told or "")
+            return Related(str(said["lines"]), str(said["missing"]), str(said["unsaid"]))
+        except (ValueError, TypeError, KeyError):  # the process has been the model's, and may say anything
+            return Related()
 
     def execute(self, code: str) -> Execution:
         """Runs one cell. Whatever the code does is in the Execution.

@@ -7,8 +7,7 @@ Host and worker exchange frames: HEADER (length, big-endian), then that many byt
                     {"do": "resolve", "id": n, "text": …, "variable": bool}
                     {"do": "check", "id": "a word"}
                     {"do": "variables", "id": n}, answered in "stdout": their names, one a line
-                    {"do": "related", "id": n, "text": …}, answered in "stdout": lines with words of the text,
-                    and in "value": a name in it that is nowhere in the context
+                    {"do": "related", "id": n, "text": …}, answered in "value": the fields of types.Related
                     {"do": "load", "id": n, "kind": "text" | "marshal"}, with another context as an open file
                     {"do": "reply", "id": n, "text": … | "error": …}
     worker → host   {"do": "ready", "context": {…}, "missing": {…}, "held": {…}}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -40,6 +41,10 @@ _NAME = re.compile(
     + r"|(?<=[a-z,;:] )[A-Z]\w{3,}|\b[A-Z][A-Z\d]{3,}\b|\b\d{5,}\b|\b(?=\w*\d)(?=\d*[^\W\d])\w{4,}\b"
 )
 # also a word with a capital within a sentence, one in capitals, a long number, letters with digits
+_LABELLED = re.compile(r"\b(label|categor|classif|sentiment|emotion|topic|intent)", re.IGNORECASE)
+# of what a text is about or how it is meant, if the data does not say
+STRANGE = 3
+# words of a line that no other line has, from which on it is unlike them
 FOLLOWED = 8
 # lines or items that are shown because of names in others
 MENTIONS = 4
@@ -102,21 +107,35 @@ def missing(question: str, text: Any) -> str:
     return ""
 
 
-def related(question: str, text: Any) -> tuple[list[str], str]:
+def unlabelled(question: str, text: Any) -> bool:
+    """Whether the question asks for labels, categories or the like that the context does not name."""
+    asked = {word.lower() for word in _LABELLED.findall(question)}
+    if not asked or not _is_searchable(text):
+        return False
+    few = (text.count("\n") if isinstance(text, str) else len(text)) // 20
+    regex = re.compile("|".join(asked), re.IGNORECASE)
+    named = [place for place, _ in itertools.islice(matches(regex, text), few + 1)]
+    return len(named) <= few and 0 not in named  # the first line may name the columns
+
+
+def related(question: str, text: Any) -> tuple[list[str], str, str]:
     """Lines or items with rare words of the question, each with those that have a rare name of it, and so on.
 
     Where one of the question's compounds is nowhere, no lines but its name: lines with parts of it would be
-    taken for it.
+    taken for it. No lines either for labels that are not in the context, which is then said.
     """
+    if unlabelled(question, text):
+        return [], "", "labels"
     if name := missing(question, text):
-        return [], name
+        return [], name, ""
     best = _nearest(question, text, RARE)
     if not best:
-        return [], ""
+        strange = [] if _has_any(_stems(question), text) else unlike_others(text)
+        return strange, "", "words" if strange else ""
     some = [] if isinstance(text, str) else [entry for _, entry in itertools.islice(_entries(text), 9)]
     if any(len(entry) > SHORT for entry in some):
-        return list(best.values()), ""  # a long item has many names
-    return _follow(best, question, text), ""
+        return list(best.values()), "", ""  # a long item has many names
+    return _follow(best, question, text), "", ""
 
 
 def _follow(best: dict[object, str], question: str, text: Any) -> list[str]:
@@ -152,7 +171,7 @@ def _nearest(question: str, text: Any, least: float) -> dict[object, str]:
     """
     if not _is_searchable(text):
         return {}
-    stems = [word[:-1] if len(word) > 3 and word.endswith("s") else word for word in words(question)]
+    stems = _stems(question)
     shown: dict[object, str] = {}
     weights: dict[object, float] = {}
     for found in _with_stem(stems, text):
@@ -164,6 +183,26 @@ def _nearest(question: str, text: Any, least: float) -> dict[object, str]:
     least = max(least, NEAR * weights[best[0]]) if best else least
     rare = {shown[place]: place for place in best[: 4 * NEAREST] if weights[place] > least}
     return {place: line for line, place in list(rare.items())[:NEAREST]}
+
+
+def _has_any(stems: list[str], text: Any) -> bool:
+    return not _is_searchable(text) or any(next(found, None) for found in _with_stem(stems, text))
+
+
+def _stems(question: str) -> list[str]:
+    return [word[:-1] if len(word) > 3 and word.endswith("s") else word for word in words(question)]
+
+
+def unlike_others(text: Any) -> list[str]:
+    """The lines or texts that have several words which no other has, where such ones are few."""
+    if not _is_searchable(text) or isinstance(text, dict):
+        return []
+    lines = text.splitlines() if isinstance(text, str) else [str(item) for item in text]
+    words_of = [set(re.findall(r"[^\W\d_]{3,}", line.lower())) for line in lines]
+    found = Counter(itertools.chain.from_iterable(words_of))
+    alone = {n: sum(found[word] == 1 for word in some) for n, some in enumerate(words_of)}
+    strange = sorted((n for n in alone if alone[n] >= STRANGE), key=lambda n: -alone[n])
+    return [lines[n] for n in strange[:NEAREST]] if len(strange) <= len(lines) // 50 else []
 
 
 def _is_searchable(text: Any) -> bool:

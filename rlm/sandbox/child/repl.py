@@ -20,9 +20,9 @@ from threading import get_ident
 from typing import Any
 
 from rlm.sandbox.child.finding import as_regex, matches, missing, nearest, related, words
-from rlm.sandbox.child.labels import AT_ONCE, MOST
-from rlm.sandbox.child.labels import prompts as label_prompts
+from rlm.sandbox.child.labels import LABELLED
 from rlm.sandbox.child.labels import read as read_labels
+from rlm.sandbox.child.rows import read as read_rows
 from rlm.sandbox.child.shown import SHOWN_ITEMS, Output, clip, explain, show
 from rlm.sandbox.limits import MAX_ANSWER, MAX_PROMPT, THREADS
 
@@ -108,6 +108,9 @@ class Repl:
         self.output_limit = output_limit
         self.memory = memory
         self.final: dict[str, Any] | None = None
+        self._labels: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
+        # what classify has found, by labels with their meanings, then by text
+        self._has_labelled = False
         self.running = self.asking = self.stop_asked = False
         self.module = types.ModuleType("__main__")
         self.names = self.module.__dict__
@@ -133,6 +136,12 @@ class Repl:
             if not callable(self.names.get(name)):
                 self.names[name] = function
 
+    def replace(self, context: Any) -> None:
+        """Puts another context in the place of the present one, whose rows go with it."""
+        self.context = self.names["context"] = context
+        self.names.pop("rows", None)
+        self._has_labelled = False
+
     # What the model calls
 
     def llm_query(self, prompt: str, *pieces: str) -> str:
@@ -157,32 +166,33 @@ class Repl:
         return [FailedQuery(reply["error"]) if "error" in reply else reply["text"] for reply in replies]
 
     def classify(self, texts: list[str], labels: Any) -> list[str]:
-        """The label of each text, as the sub model reads it; equal texts are asked about once.
+        """The label of each text, as the sub model reads it; no text is asked about twice.
 
-        labels: a list, or a dict of label to meaning. Raises LLMQueryError where it gives none.
+        labels: a list, or a dict of label to meaning. A text that the sub model gives none has "".
         """
         if isinstance(texts, str) or isinstance(labels, str):
             raise TypeError("classify takes a list of texts and a list of labels")
         meanings = {str(label): str(labels[label]) if isinstance(labels, dict) else "" for label in labels}
         if len(meanings) < 2:
             raise ValueError("classify needs two labels or more")
-        known: dict[str, str | None] = dict.fromkeys(_texts("classify", texts))
-        if len(known) > MOST:
-            raise ValueError(
-                f"classify would have {len(known):,} different texts read, which takes long: "
-                f"take those that matter, or {MOST} at a time"
-            )
-        for _ in range(2):  # those that it passed over are asked about once more
-            open_texts = [text for text, label in known.items() if label is None]
-            replies = self.llm_query_batched(label_prompts(open_texts, meanings)) if open_texts else []
-            for n, reply in enumerate(replies):
-                some = open_texts[n * AT_ONCE : (n + 1) * AT_ONCE]
-                if isinstance(reply, str):
-                    known.update(zip(some, read_labels(reply, len(some), meanings), strict=True))
-        missing = [text for text, label in known.items() if label is None]
-        if missing:
-            raise LLMQueryError(f"the model gave {len(missing)} texts no label, such as {missing[0]:.200}")
-        return [str(known[text]) for text in texts]
+        known = self._labels.setdefault(tuple(meanings.items()), {})
+        if unread := read_labels(_texts("classify", texts), meanings, known, self.llm_query_batched):
+            told = f"classify: {len(unread)} texts got no label and have '', such as {unread[0]:.200}"
+            self.output.write(told + "\n")
+        self._label_rows(known)
+        return [known.get(text, "") for text in texts]
+
+    def _label_rows(self, known: dict[str, str]) -> None:
+        """Gives each of `rows` the label that one of its texts has, unless the data has labels of its own."""
+        rows = self._rows()
+        if not rows or ("label" in rows[0] and not self._has_labelled):
+            return
+        self._has_labelled = True
+        for row in rows:
+            found = (known[value] for value in row.values() if isinstance(value, str) and value in known)
+            row["label"] = next(found, "")
+        if some := next((row for row in rows if row["label"]), None):
+            self.output.write(f"{LABELLED}{some!r:.300}\n")
 
     def search(self, pattern: str, text: Any = None) -> list[str]:
         """Lines of a str, items of a list or entries of a dict that match a regular expression.
@@ -332,6 +342,8 @@ class Repl:
             self.names[node.id] = importlib.import_module(node.id)
         if isinstance(node, ast.Name) and node.id in READY_NAMES and node.id not in self.names:
             self.names[node.id] = getattr(importlib.import_module(READY_NAMES[node.id]), node.id)
+        if isinstance(node, ast.Name) and node.id == "rows" and "rows" not in self.names:
+            self._give_rows()
         if isinstance(node, ast.Import):  # what is there already, as if it were a module
             node.names = [name for name in node.names if name.name not in self.given.keys() | {"context"}]
             node.names = node.names or [ast.copy_location(ast.alias("builtins", "_"), node)]
@@ -342,8 +354,17 @@ class Repl:
         if self.names.get("context") is not None and node.func.id in ("llm_query", "llm_query_batched"):
             _refuse_without_data(node, self.names["context"])
 
-    def related(self, question: str) -> tuple[list[str], str]:
-        """Lines or items of the context with words of the question; a name in it that is nowhere."""
+    def _give_rows(self) -> None:
+        found = read_rows(self.names.get("context"))
+        if found is not None:
+            self.names["rows"] = found
+
+    def _rows(self) -> list[dict[str, Any]]:
+        rows = self.names.get("rows")
+        return [row for row in rows if type(row) is dict] if type(rows) is list else []
+
+    def related(self, question: str) -> tuple[list[str], str, str]:
+        """The fields of `types.Related` for the context."""
         return related(question, self.names.get("context"))
 
     def variables(self) -> list[str]:
@@ -359,7 +380,7 @@ class Repl:
         """What the model is told of its mistake, and which limit it was."""
         text, limits = explain(error), []
         if isinstance(error, (AttributeError, IndexError, KeyError, TypeError)):
-            text += next((hint for said, hint in HINTS.items() if said in text), "") or self._reminder()
+            text += next((hint for said, hint in HINTS.items() if said in text), "") or self._reminder(error)
         no_thread = isinstance(error, RuntimeError) and "can't start new thread" in text
         if no_thread and threading.active_count() > THREADS // 2:
             limits.append("threads")
@@ -369,9 +390,13 @@ class Repl:
             text += f" (the limit is {self.memory / 2**20:,.0f} MiB beyond the context)"
         return {"error": text, "limits": limits}
 
-    def _reminder(self) -> str:
-        """What the context is, for code that took it for something else."""
+    def _reminder(self, error: BaseException) -> str:
+        """What the data is, for code that took it for something else."""
         context = self.names.get("context")
+        if (rows := self._rows()) and isinstance(error, KeyError) and error.args[0] not in rows[0]:
+            return f" is no field of `rows`: use one of {', '.join(map(repr, rows[0]))}"
+        if rows:
+            return f"\n(`rows` is a list of {len(rows):,} dicts, such as {show(rows[0], 300)})"
         if not isinstance(context, (list, tuple, dict)) or not context:
             return ""
         kind, size = type(context).__name__, f"{len(context):,}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from rlm.sandbox.child import intake
 from rlm.sandbox.child.channel import Channel
 from rlm.sandbox.child.repl import Repl
-from rlm.sandbox.child.shown import clip, describe
+from rlm.sandbox.child.shown import clip, describe, explain
 
 CHECK = (
     "class A:\n    word = 'WORD'\nprint(A.word)\nlist(range(50)), search('another'), search('a third')",
@@ -43,7 +44,10 @@ class Server:
             elif descriptor is not None and self.snapshot(descriptor):
                 continue
             else:
-                done = self.obey(order)
+                try:
+                    done = self.obey(order)
+                except Exception as error:  # odd data may raise anything; the variables must outlive it
+                    done = {"error": explain(error)}
             self.channel.send(done | {"do": "done", "id": order["id"]})
 
     def obey(self, order: dict[str, Any]) -> dict[str, Any]:
@@ -54,8 +58,9 @@ class Server:
         if order["do"] == "variables":
             return {"stdout": "\n".join(self.repl.variables())}
         if order["do"] == "related":
-            lines, missing = self.repl.related(order["text"])
-            return {"stdout": "\n".join(clip(line, 300) for line in lines), "value": missing}
+            lines, missing, unsaid = self.repl.related(order["text"])
+            text = "\n".join(clip(line, 300) for line in lines)
+            return {"value": json.dumps({"lines": text, "missing": missing, "unsaid": unsaid})}
         return {"shown": self.check(order["id"])}
 
     def load(self, kind: str, descriptor: int | None) -> dict[str, Any]:
@@ -66,7 +71,7 @@ class Server:
             return {}
         except (OSError, UnicodeDecodeError) as error:
             return {"error": _why(error)}
-        self.repl.context = self.repl.module.__dict__["context"] = context
+        self.repl.replace(context)
         return {"context": _shape(context)}
 
     def check(self, word: str) -> list[dict[str, Any]]:

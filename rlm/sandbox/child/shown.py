@@ -8,6 +8,8 @@ import itertools
 import traceback
 from typing import Any
 
+from rlm.sandbox.child.rows import first
+
 SHOWN_ITEMS = 10
 # of a list, dict or set with more than twice as many that is the last value of a cell
 
@@ -108,6 +110,8 @@ def describe(context: Any) -> dict[str, Any]:
         shape["sizes"] = _sizes(context.values())
         shape["keys"] = [clip(repr(key), 80) for key in itertools.islice(context, 20)]
         shape["head"] = [clip(show(item, 300), 300) for item in itertools.islice(context.values(), 2)]
+    if row := first(context):
+        shape["row"] = clip(repr(row), 300)
     return shape
 
 

@@ -1,0 +1,184 @@
+"""rows: a text whose lines have fields, as a list of dicts. Standard library only.
+
+It runs in a clean interpreter.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+Row = dict[str, Any]
+Reader = Callable[[Any], Iterable[Row]]
+# takes the lines or the whole text
+
+SAMPLE = 20_000
+# characters by which a text's format is judged
+PAIRED = (" || ", " | ", "\t", "; ", ", ")
+# what may stand between fields of the form "name: value"
+_COLUMN = re.compile(r"""\s*["']?[^\W\d]\w*(?:[ _-]\w+){0,3}["']?\s*""")
+# the name of a column: a few words
+_DATES = ("%b %d, %Y", "%B %d, %Y", "%d %b %Y", "%d %B %Y", "%d.%m.%Y")
+# ways to write a day whose alphabetical order is another than that of time
+
+
+class Day(str):
+    """A date as it is written, which is compared by time, also with other ways to write one."""
+
+    def __lt__(self, other: object) -> bool:
+        return bool(_time(self) < _time(other))
+
+    def __le__(self, other: object) -> bool:
+        return bool(_time(self) <= _time(other))
+
+    def __gt__(self, other: object) -> bool:
+        return bool(_time(self) > _time(other))
+
+    def __ge__(self, other: object) -> bool:
+        return bool(_time(self) >= _time(other))
+
+
+def read(context: Any) -> list[Row] | None:
+    """A dict for each line or record of a text or of a list of lines; None where it has no such form.
+
+    Of CSV, of JSON (an array of objects, or an object a line), and of lines with several "name: value".
+    Columns of numbers have int or float, and those of days a str that is compared by time.
+
+    Raises:
+        ValueError: it begins as JSON, and is none.
+    """
+    reader = _reader(context)
+    return None if reader is None else _converted(list(reader(context)))
+
+
+def first(context: Any) -> Row | None:
+    """The first row, judged by the beginning of the context alone."""
+    reader = _reader(context)
+    head = context[:SAMPLE].rpartition("\n")[0] if isinstance(context, str) else context
+    try:
+        if reader is _json_array:
+            return dict(json.JSONDecoder().raw_decode(context, context.index("{"))[0])
+        rows = list(itertools.islice(reader(head), 20)) if reader else []
+        return _converted(rows)[0] if rows else None
+    except (ValueError, csv.Error, RecursionError):
+        return None
+
+
+def _reader(context: Any) -> Reader | None:
+    """What reads a context of this form; None where it is of no known one."""
+    if isinstance(context, str):
+        if re.match(r"\s*\[\s*\{", context):
+            return _json_array
+        lines = context[:SAMPLE].split("\n")[:4]
+    elif isinstance(context, (list, tuple)) and all(isinstance(item, str) for item in context[:4]):
+        lines = list(context[:4])
+    else:
+        return None
+    if len(lines) < 4:
+        return None
+    if all(line.startswith("{") and line.rstrip().endswith("}") for line in lines[:3]):
+        return _json_lines
+    for delimiter in (",", ";", "\t", "|"):
+        columns = lines[0].split(delimiter)
+        regular = all(line.count(delimiter) == len(columns) - 1 for line in lines[:3])
+        if regular and len(columns) > 2 and all(map(_COLUMN.fullmatch, columns)):
+            return lambda text: csv.DictReader(_source(text), delimiter=delimiter)
+    for delimiter in PAIRED:
+        names = _names(lines[0], delimiter)
+        parse = partial(_paired, delimiter=delimiter, names=names)
+        if len(names) > 1 and all(map(parse, lines[:3])):
+            return partial(_by_line, parse=parse)
+    return None
+
+
+def _source(text: Any) -> Iterable[str]:
+    return io.StringIO(text) if isinstance(text, str) else text
+
+
+def _json_array(text: Any) -> Iterable[Row]:
+    rows: list[Row] = json.loads(text)
+    if not all(isinstance(row, dict) for row in rows):
+        raise ValueError(
+            "not every item of the JSON array in `context` is an object: use json.loads(context)"
+        )
+    return rows
+
+
+def _json_lines(text: Any) -> Iterator[Row]:
+    for line in _source(text):
+        if line.strip():
+            yield json.loads(line)
+
+
+def _names(line: str, delimiter: str) -> list[str]:
+    parts = [part.partition(": ") for part in line.split(delimiter)]
+    return [name for name, colon, _ in parts if colon and _COLUMN.fullmatch(name)]
+
+
+def _by_line(text: Any, parse: Callable[[str], Row | None]) -> Iterator[Row]:
+    """A row for each line that `parse` knows; the others go on with the last field of the one before them."""
+    row: Row = {}
+    for line in _source(text):
+        line = line.rstrip("\r\n")
+        if found := parse(line):
+            if row:
+                yield row
+            row = found
+        elif row and line.strip():
+            row[next(reversed(row))] += "\n" + line
+    if row:
+        yield row
+
+
+def _paired(line: str, delimiter: str, names: Sequence[str]) -> Row | None:
+    parts = [part.partition(": ") for part in line.split(delimiter, len(names) - 1)]
+    return {name: value for name, _, value in parts} if [name for name, _, _ in parts] == names else None
+
+
+def _converted(rows: list[Row]) -> list[Row]:
+    """The rows with numbers or days for the texts of a column, where all of them are such."""
+    for column in rows[0] if rows else ():
+        if not all(isinstance(row.get(column), str) for row in rows):
+            continue
+        texts = {row[column] for row in rows}
+        if kind := next((kind for kind, fits in _KINDS.items() if all(map(fits, texts))), None):
+            for row in rows:
+                row[column] = kind(row[column])
+    return rows
+
+
+def _is_day(text: str) -> bool:
+    return text[:1].isalnum() and len(text) < 20 and _time(text) != text
+
+
+def _time(text: Any) -> Any:
+    """The day in the order of time, as in 2024-12-31; the text itself where it is no day."""
+    if isinstance(text, datetime.date):
+        return text.isoformat()
+    if text in _days:
+        return _days[text]
+    found = text
+    for form in _DATES:
+        try:
+            found = datetime.datetime.strptime(text, form).date().isoformat()
+            break
+        except (ValueError, TypeError):
+            continue
+    _days[text] = found
+    return found
+
+
+_days: dict[Any, Any] = {}
+# what was read already: strptime is slow
+_KINDS: dict[type, Callable[[str], object]] = {
+    int: re.compile(r"-?(?:0|[1-9]\d{0,17})").fullmatch,
+    float: re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?").fullmatch,
+    Day: _is_day,
+}
