@@ -114,10 +114,13 @@ class Calls:
         if gone := history.compact(tokens):
             self.emit(events.Notice(f"The window is full: {gone:,} characters of old outputs were left out."))
 
+    def announce(self, prompt: str) -> None:
+        """Tells of a sub call that the code has asked for; one of a batch may have to wait for others."""
+        self.emit(events.SubCallStarted(clip(prompt, RECORDED)))
+
     def ask_sub(self, prompt: str) -> str:
         """Answers `llm_query`: one sub call. Runs in several threads at once."""
         call, began = SubCall(clip(prompt, RECORDED), ""), time.monotonic()
-        self.emit(events.SubCallStarted(call.prompt))
         try:
             reply = self._complete(self.sub, [{"role": "user", "content": prompt}], self._sub_options())
             call = replace(call, reply=clip(reply.text.strip(), RECORDED), usage=reply.usage)

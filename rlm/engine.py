@@ -264,6 +264,7 @@ class _Run:
         if self.mode == "direct":
             return self.read(), "final"
         repl = self.session.repl(self.calls.ask_sub, cancel=self.cancel)
+        repl.on_call = self.calls.announce
         self.started(repl.context, self.rlm.max_iterations)
         if not repl.report.complete:
             self.notice(str(repl.report))

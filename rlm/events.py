@@ -56,6 +56,8 @@ class LimitHit:
 
 @dataclass(frozen=True)
 class SubCallStarted:
+    """The model's code asks for a sub call. Those of a batch come at once, and then wait for their turn."""
+
     prompt: str
     # its beginning
 

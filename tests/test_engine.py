@@ -571,6 +571,23 @@ def test_an_observer_sees_the_run_in_order():
     ]  # fmt: skip
 
 
+def test_the_size_of_a_batch_is_known_before_its_first_reply():
+    asked, all_asked = [], threading.Event()
+
+    def watch(event: events.Event) -> None:
+        if isinstance(event, events.SubCallStarted):
+            asked.append(event.prompt)
+            if len(asked) == 20:
+                all_asked.set()
+
+    sub = SubClient(lambda prompt: str(all_asked.wait(20)), concurrency=1)
+    client = ScriptedClient(
+        [cell("llm_query_batched([f'{n} {context[:3]}' for n in range(20)])"), "FINAL(1)"]
+    )
+    result = ask(client, sub_client=sub, on_event=watch)
+    assert [call.reply for call in result.trajectory[0].executions[0].sub_calls] == ["True"] * 20
+
+
 def test_a_faulty_observer_does_not_end_the_run(caplog):
     def fail(event: events.Event) -> None:
         raise ValueError("mine")

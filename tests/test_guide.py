@@ -286,7 +286,7 @@ def test_prose_with_commas_is_no_csv():
 
 def sub_model(prompt: str) -> str:
     """Labels a text by its first letter; none with a z."""
-    text = prompt.split("Text: ")[1]
+    text = prompt.split('Text: "')[1]
     return "none" if "z" in text else f"It is {'Vowel' if text[0] in 'aeiou' else 'other'}."
 
 

@@ -150,7 +150,7 @@ class Display:
         return _Tail(Group(*self._turn_so_far, reply, *self._bar(), self._spinner))
 
     def _bar(self) -> list[RenderableType]:
-        """How far a batch of sub calls is, as far as it has been begun."""
+        """How far a batch of sub calls is."""
         if self._sub_calls < 2:
             return []
         return [ProgressBar(total=self._sub_calls, completed=self._sub_calls_done, width=40)]

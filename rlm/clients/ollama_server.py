@@ -217,6 +217,11 @@ def ollama_host(value: str | None = None) -> str:
         raise ConfigurationError(f'"{value}" is no address of Ollama. Write it as http://server:11434.')
     default = {"http": "80", "https": "443"}[scheme.lower()] if separator else "11434"
     address, _, path = rest.partition("/")
+    if "@" in address:
+        raise ConfigurationError(
+            f"Ollama's address has a user or a password, which is not supported: {scheme}://…@"
+            f"{address.rpartition('@')[2]}. Give the address without them; a key goes into OLLAMA_API_KEY."
+        )
     host, colon, port = address.rpartition(":")
     if not colon or (":" in host and not host.endswith("]")):  # no port, or a bare IPv6 address
         host, port = address, default

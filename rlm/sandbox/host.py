@@ -81,6 +81,8 @@ class Sandbox:
         # what the worker says of the context: its type, size, beginning
         self.report = Report(policy)
         # which protections the process has
+        self.on_call: Callable[[str], object] = lambda _prompt: None
+        # is called with the prompt of each sub call that a cell asks for, before its turn comes
         self._context = checked(context)
         self._query = query
         self._stop_grace = stop_grace
@@ -411,6 +413,8 @@ class Sandbox:
             raise WorkerDied("The cell asked the sub model for too much at once.", limit="sub_calls")
         clock.pause()
         query = self._refuse if too_many else self._query
+        if not too_many:
+            self.on_call(prompt)
         self._pool.submit(self._answer, query, connection, clock, number, prompt)
 
     def _refuse(self, _prompt: str) -> str:

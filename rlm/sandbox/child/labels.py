@@ -47,7 +47,7 @@ def read(
 def _prompt(text: str, labels: Mapping[str, str]) -> str:
     told = "\n".join(f"- {label}{f': {meaning}' if meaning else ''}" for label, meaning in labels.items())
     asked = "Which of these labels fits the text best? Reply with the label alone."
-    return f"{asked}\n{told}\n\nText: {_short(text)}"
+    return f'{asked}\n{told}\n\nText: "{_short(text)}"\nLabel:'
 
 
 def _label(reply: str, labels: Iterable[str]) -> str | None:
