@@ -44,9 +44,19 @@ TIMEOUT = 180.0
 # seconds for a run
 
 
+_related = Sandbox.related
+
+
+def _said(sandbox: Sandbox, question: str) -> Related:
+    """As `Sandbox.related`, but for what a context does not say of the question."""
+    found = _related(sandbox, question)
+    return Related() if found.unsaid else found
+
+
 DEVICES: dict[str, tuple[Any, str, Any]] = {
     "examples": (examples, "turns", lambda _: []),
     "related": (Sandbox, "related", lambda *_: Related()),
+    "unsaid": (Sandbox, "related", _said),
     "doubt": (Guide, "doubt", lambda *_: ""),
     "restart": (Guide, "is_stuck", lambda *_: False),
     "min_p": (calls, "MIN_P", None),

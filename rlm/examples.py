@@ -187,10 +187,11 @@ CORRESPONDENCE = (
 _LETTERS = (
     'Each letter is an "order" (wants to buy), "complaint" (something is wrong) or "praise" (all is well).'
 )
+_MEANINGS = '{"order": "wants to buy", "complaint": "something is wrong", "praise": "all is well"}'
+_KINDS = "[('order', 31), ('praise', 12), ('complaint', 9)]"
 _LABEL = (
-    """labels = classify([row['Letter'] for row in rows], \
-{"order": "wants to buy", "complaint": "something is wrong", "praise": "all is well"})""",
-    f"{LABELLED}{{'City': 'Oslo', 'Month': 'May', "
+    f"labels = classify([row['Letter'] for row in rows], {_MEANINGS})",
+    f"634{LABELLED}{{'City': 'Oslo', 'Month': 'May', "
     "'Letter': 'My lamp came without its cable.', 'label': 'complaint'}",
 )
 READING = (
@@ -202,7 +203,7 @@ READING = (
             (
                 "kinds = Counter(row['label'] for row in rows if row['City'] == 'Oslo')\n"
                 "print(kinds.most_common())",
-                "[('order', 31), ('praise', 12), ('complaint', 9)]",
+                _KINDS,
             ),
         ),
         unsaid="labels",
@@ -267,14 +268,33 @@ def turns(context: dict[str, Any], *, unsaid: str = "") -> Iterator[tuple[str, s
         about = "`context` is the same."
 
 
+def _reading(texts: str) -> tuple[Example, ...]:
+    """To label the texts of a context without rows, which this expression gives."""
+    code = f"labels = classify({texts}, {_MEANINGS})\nprint(Counter(labels).most_common())"
+    question = f"{_LETTERS} How many are praise?"
+    return (Example(question, "12", ((code, _KINDS),), unsaid="labels"),)
+
+
+_OF: dict[str, tuple[str, tuple[Example, ...], str]] = {
+    "str": (TEXT, TEXTS, "context.splitlines()"),
+    "list of str": (LETTERS, STRINGS, "context"),
+    "dict of str": (FILES, NAMED_STRINGS, "list(context.values())"),
+    "list of dict": (RECORDS, LISTS, "[order['letter'] for order in context]"),
+    "dict of dict": (TABLE, DICTS, "[order['letter'] for order in context.values()]"),
+}
+# what is said of a context, examples for it, and the expression that gives its texts
+
+
 def _fitting(context: dict[str, Any], unsaid: str) -> tuple[str, tuple[Example, ...]]:
-    kind, items = context.get("type"), set(context.get("items", []))
+    kind, items = context.get("type"), context.get("items", [])
     if kind == "NoneType":
         return "", NOTHING
     if "row" in context:
         return (CORRESPONDENCE, READING) if unsaid == "labels" else (FIELDS, ROWS)
-    if kind == "str":
-        return TEXT, (*TEXTS, *MEANING) if unsaid == "words" else TEXTS
-    if "str" in items or not items:
-        return (FILES, NAMED_STRINGS) if kind == "dict" else (LETTERS, STRINGS)
-    return (TABLE, DICTS) if kind == "dict" else (RECORDS, LISTS)
+    if kind != "str":
+        item = "str" if "str" in items or not items else "dict"
+        kind = f"{'dict' if kind == 'dict' else 'list'} of {item}"
+    about, examples, texts = _OF[kind]
+    if unsaid == "labels":
+        return about.replace("'pieces': 3}", "'pieces': 3, 'letter': 'My lamp …'}"), _reading(texts)
+    return about, (*examples, *MEANING) if unsaid == "words" else examples

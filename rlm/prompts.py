@@ -17,6 +17,8 @@ PLACEHOLDERS = frozenset({"", "your answer", "answer", "none"})
 NOTHING_RELATED = Related()
 REPEATED = 300
 # characters of a question that are repeated after an output
+LONG_ANSWER = 400
+# characters of an output that a model would take long to copy
 SAMPLE, WHOLE = 200, 1000
 # characters of the context or of an item that are shown; of a text that is shown as a whole
 
@@ -169,8 +171,8 @@ def observation(executions: Sequence[Execution], limit: int, asked: str, related
     """What the root is shown after its cells ran; `limit`: characters for each cell."""
     last = executions[-1]
     error = last.error and not last.error.startswith("LLMQueryError")
-    following = CORRECT if error else PART if _is_part(last, limit) else next_step(asked)
-    if not error and not last.value and last.stdout.rstrip().rpartition("\n")[2].startswith(LABELLED):
+    following = CORRECT if error else PART if _is_part(last, limit) else next_step(asked, _variable(last))
+    if not error and LABELLED in last.stdout.rstrip().rpartition("\n")[2]:
         following = f"Question: {_ending(asked)}\n{COMPUTE}"
     if not last.error and (last.value or last.stdout).strip() in NOTHING:
         following = nothing(asked, related)
@@ -206,18 +208,34 @@ def nothing(asked: str, related: Related) -> str:
     """After an output that has nothing in it."""
     if related.missing:
         return f"That found nothing. {nowhere(related.missing)} {NOT_THERE} Otherwise write other code."
+    if related.unsaid == "labels":
+        return f"That found nothing. {_LABELS}"
     if related.lines:
-        lines = f"{_SOME.format('lines', related.lines)}\nAnswer from these lines"
+        some = _STRANGE.format(related.lines) if related.unsaid else _SOME.format("lines", related.lines)
+        look = f"{some}\nAnswer from these lines"
     else:
-        lines = f'See how the data is written, say with print(search("{"|".join(words(asked)[:6])}"))'
-    read = "If the text does not say it in so many words, have it read: labels = classify(texts, [...])."
-    return f"That found nothing. {lines}, or write other code. {read}"
+        found = words(_ending(asked))
+        telling = [word for word in found if not word.isalnum()] + found[-6:]
+        look = (
+            f'See how the data is written, say with print(search("{"|".join(dict.fromkeys(telling[:6]))}"))'
+        )
+    return f"That found nothing. {look}, or write other code."
 
 
-def next_step(asked: str) -> str:
-    """What may follow an output."""
-    todo = "Give the answer as FINAL(…), or write the next ```repl block if the output does not have it."
+def next_step(asked: str, variable: str = "") -> str:
+    """What may follow an output; variable: has what is too long to be written once more."""
+    whole = (
+        f"If all of that is the answer, reply with FINAL({variable}). Otherwise give" if variable else "Give"
+    )
+    todo = f"{whole} the answer as FINAL(…), or write the next ```repl block if the output does not have it."
     return f"Question: {_ending(asked)}\n{todo}"
+
+
+def _variable(execution: Execution) -> str:
+    """The variable that a cell shows in its last line, if that is long."""
+    last = execution.code.strip().rpartition("\n")[2]
+    found = re.fullmatch(r"(?:print\()?([^\W\d]\w*)\)?", last)
+    return found[1] if found and len(execution.stdout or execution.value or "") > LONG_ANSWER else ""
 
 
 def _ending(asked: str) -> str:

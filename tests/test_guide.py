@@ -9,7 +9,7 @@ from fakes import ScriptedClient, SubClient, cell
 
 from rlm import RLM
 from rlm.clients.base import Options
-from rlm.errors import ConfigurationError, ContextError
+from rlm.errors import ClientError, ConfigurationError, ContextError
 from rlm.guide import is_small
 from rlm.sandbox import Sandbox
 from rlm.types import Related
@@ -260,9 +260,12 @@ def test_days_of_rows_are_compared_by_time_however_they_are_written():
     assert said.value == "(['Apr 09, 2024', 'Nov 30, 2024', 'Dec 01, 2024'], 'Dec 01, 2024', 3, True)"
 
 
-def test_rows_of_broken_json_are_an_error_that_says_so_and_without_fields_there_are_none():
+def test_rows_of_broken_json_are_none_and_that_is_said_and_without_fields_there_are_none():
     with Sandbox('{"a": 1}\n' * 500 + '{"a": \n', query=sub_model) as repl:
-        assert "JSONDecodeError" in repl.execute("len(rows)").error
+        assert "rows cannot be read: JSONDecodeError" in repl.execute("len(rows)").stdout
+        assert (
+            repl.execute("rows = [line for line in context.splitlines() if line]\nlen(rows)").value == "501"
+        )
     with Sandbox("Well, I went, and saw.\n" * 500, query=sub_model) as repl:
         assert "name 'rows' is not defined" in repl.execute("len(rows)").error
 
@@ -310,6 +313,77 @@ def test_classify_asks_about_each_text_once():
         assert len(sub.prompts) == 3
 
 
+@pytest.mark.parametrize(
+    ("context", "first"),
+    [
+        ("id,n,v\n" + "1212092628029698048,1,1.5\n" * 30, {"id": "1212092628029698048", "n": 1, "v": 1.5}),
+        (
+            "name,age,city\n" + "Ann,31,Oslo\n" * 30 + "Bob,,Oslo\n",
+            {"name": "Ann", "age": 31, "city": "Oslo"},
+        ),
+        ('[{"a": "5"}' + ', {"a": "5"}' * 200 + "]", {"a": "5"}),
+        ("a|b|c\n" + '1|"Hi|x\n' + "1|y|x\n" * 500, {"a": 1, "b": '"Hi', "c": "x"}),
+        (
+            "t: 1 | l: I | x: a\n" * 4 + "t: 2 | l: E | code: 7 | x: boom\n" * 300,
+            {"t": 1, "l": "I", "x": "a"},
+        ),
+    ],
+    ids=["long numbers", "an empty cell", "json", "quotes", "more fields"],
+)
+def test_the_first_row_is_shown_as_it_is_and_no_line_is_lost(context, first):
+    client, result = run(cell("rows[0], len(rows)"), "FINAL(1)", "FINAL(1)", context=context)
+    lines = context.count("\n") or context.count("{")
+    assert result.trajectory[0].executions[0].value in (f"({first}, {lines})", f"({first}, {lines - 1})")
+    if len(context) > 1000:
+        assert f"the first {first}." in client.shown(0)
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        '{"a": "x"}\n' * 3 + "[1]\n" * 300,
+        ["a: 1; b: 2"] * 4 + [None] + ["x"] * 1000,
+        "_" * 300 + "!: 1\n" * 300,
+    ],
+    ids=["other json", "other items", "a ruler"],
+)
+def test_what_only_begins_like_rows_is_described_all_the_same(context):
+    client, _ = run(cell("len(context)"), "FINAL(1)", "FINAL(1)", context=context)
+    assert f"{len(context):,} " in client.shown(0)
+
+
+def test_rows_are_told_of_after_another_context_was_loaded_too():
+    client = ScriptedClient(["FINAL(Ann)", "FINAL(Ann)"])
+    with RLM(root_client=client, guided=True).session("Nothing.") as session:
+        session.completion("Who is it?")
+        session.load(LINES)
+        session.completion("Who is the last one?")
+    assert "`rows` is the list of them" in client.shown(1)
+
+
+def test_an_error_over_a_key_of_the_codes_own_is_not_taken_for_a_field():
+    with Sandbox(LINES, query=sub_model) as repl:
+        error = repl.execute("counts = {}\nfor row in rows: counts[row['by']] += 1").error
+        assert "is no field" not in error
+        assert "(`rows` is a list of 200 dicts" in error
+        assert repl.execute("rows[0]\nraise KeyError").error.endswith("'text': 'I have lost my purse'})")
+
+
+def test_rows_keep_their_labels_when_others_are_read_and_a_failed_call_costs_no_label():
+    lines = "".join(f"by: {n} | says: {word}\n" for n, word in enumerate(["apple", "pear", "fig", "elm"]))
+
+    def fail(prompt: str) -> str:
+        if "elm" in prompt:
+            raise ClientError("gone")
+        return sub_model(prompt)
+
+    with Sandbox(lines, query=fail) as repl:
+        repl.execute("classify([row['says'] for row in rows[:2]], ['vowel', 'other'])")
+        shown = repl.execute("classify([row['says'] for row in rows[2:]], {'vowel': 'a', 'other': 'b'})")
+        assert shown.value == "['other', '']"
+        assert repl.execute("[row['label'] for row in rows]").value == "['vowel', 'other', 'other', '']"
+
+
 def test_a_text_without_a_label_is_asked_about_again_and_then_told():
     sub = SubClient(sub_model)
     with Sandbox("text", query=lambda prompt: asked(sub, prompt)) as repl:
@@ -323,7 +397,7 @@ def test_rows_have_the_labels_of_their_texts_but_not_in_the_place_of_the_datas_o
     lines = "".join(f"by: {n} | says: {word}\n" for n, word in enumerate(["apple", "pear", "apple", "fig"]))
     with Sandbox(lines, query=sub_model) as repl:
         shown = repl.execute("labels = classify([row['says'] for row in rows[:3]], ['vowel', 'other'])")
-        assert "Each of `rows` has its label now; the first is {'by': 0, 'says': 'apple'" in shown.stdout
+        assert "3 of `rows` have their label now; the first is {'by': 0, 'says': 'apple'" in shown.stdout
         assert repl.execute("[row['label'] for row in rows]").value == "['vowel', 'other', 'vowel', '']"
     with Sandbox(lines.replace("by", "label"), query=sub_model) as repl:
         repl.execute("labels = classify([row['says'] for row in rows], ['vowel', 'other'])")
@@ -335,6 +409,16 @@ def test_data_that_cannot_be_looked_through_costs_no_variable():
         repl.execute("kept = 1")
         assert repl.related("What is the number of the badge?") == Related()
         assert repl.execute("kept").value == "1"
+
+
+@pytest.mark.parametrize("show", ["print(pairs)", "pairs"])
+def test_a_long_output_can_be_given_as_the_answer_by_its_variable(show):
+    code = f"pairs = [(n, n * n) for n in range(19)] + [(0, 'x' * COUNT)]\n{show}"
+    client, result = run(cell(code.replace("COUNT", "400")), "FINAL(pairs)")
+    assert "If all of that is the answer, reply with FINAL(pairs)." in client.shown(1)
+    assert result.value[:2] == [[0, 0], [1, 1]]
+    client, _ = run(cell(code.replace("COUNT", "4")), "FINAL(1)")
+    assert "If all of that is the answer" not in client.shown(1)
 
 
 ASKS = "Each text is about love or money. Which category is more common?"
@@ -357,6 +441,22 @@ def test_a_question_of_labels_that_the_data_does_not_name_is_answered_by_classif
 
 
 @pytest.mark.parametrize(
+    ("context", "texts"),
+    [
+        ("I have lost my purse\n" * 200, "context.splitlines()"),
+        (["I have lost my purse"] * 200, "context"),
+        (dict.fromkeys(range(200), "I have lost my purse"), "list(context.values())"),
+        ([{"by": "Ann", "says": "I have lost my purse"}] * 200, "[order['letter'] for order in context]"),
+        ({"a": {"says": "I have lost my purse"}}, "[order['letter'] for order in context.values()]"),
+    ],
+    ids=["str", "list of str", "dict of str", "list of dict", "dict of dict"],
+)
+def test_the_example_of_labels_fits_the_context(context, texts):
+    client, _ = run("FINAL(money)", "FINAL(money)", question=ASKS, context=context)
+    assert f"labels = classify({texts}, " in "".join(m["content"] for m in client.requests[0][1:-1])
+
+
+@pytest.mark.parametrize(
     "context",
     [
         LINES.replace("by:", "category: love | by:"),
@@ -368,6 +468,14 @@ def test_a_question_of_labels_that_the_data_does_not_name_is_answered_by_classif
 def test_labels_that_are_there_need_no_reading(context):
     client, _ = run("FINAL(love)", "FINAL(love)", question=ASKS, context=context)
     assert "does not name the labels" not in client.shown(0)
+
+
+def test_a_line_with_a_label_is_shown_and_a_question_of_nothing_finds_nothing_strange():
+    text = "\n".join([*HAY[:300], "The label on crate X-17 says fragile.", *HAY[:300]])
+    client, _ = run("FINAL(fragile)", question="What does the label on crate X-17 say?", context=text)
+    assert "The label on crate X-17 says fragile." in client.shown(0)
+    client, _ = run("FINAL(1)", "FINAL(1)", question="How many lines are there?", context=text)
+    assert "unlike all others" not in client.shown(0)
 
 
 HAY = [

@@ -207,7 +207,12 @@ class Sandbox:
         try:
             said = json.loads(told or "")
             return Related(str(said["lines"]), str(said["missing"]), str(said["unsaid"]))
-        except (ValueError, TypeError, KeyError):  # the process has been the model's, and may say anything
+        except (
+            ValueError,
+            TypeError,
+            KeyError,
+            RecursionError,
+        ):  # the process has been the model's, and may say anything
             return Related()
 
     def execute(self, code: str) -> Execution:

@@ -43,6 +43,11 @@ _NAME = re.compile(
 # also a word with a capital within a sentence, one in capitals, a long number, letters with digits
 _LABELLED = re.compile(r"\b(label|categor|classif|sentiment|emotion|topic|intent)", re.IGNORECASE)
 # of what a text is about or how it is meant, if the data does not say
+_OF_MANY = re.compile(
+    r"\b(?:how (?:many|often)|most|least|more|fewer|less|common|all|each|every)\b", re.IGNORECASE
+)
+LONGEST = 5_000_000
+# characters in which lines unlike all others are looked for, or 250 times the items
 STRANGE = 3
 # words of a line that no other line has, from which on it is unlike them
 FOLLOWED = 8
@@ -108,11 +113,15 @@ def missing(question: str, text: Any) -> str:
 
 
 def unlabelled(question: str, text: Any) -> bool:
-    """Whether the question asks for labels, categories or the like that the context does not name."""
+    """Whether the question asks for labels, categories or the like that the context does not name.
+
+    It names them where its first line does, or one in 50; where a few do, it depends on whether the question
+    is about many texts.
+    """
     asked = {word.lower() for word in _LABELLED.findall(question)}
     if not asked or not _is_searchable(text):
         return False
-    few = (text.count("\n") if isinstance(text, str) else len(text)) // 20
+    few = (text.count("\n") if isinstance(text, str) else len(text)) // 50 if _OF_MANY.search(question) else 0
     regex = re.compile("|".join(asked), re.IGNORECASE)
     named = [place for place, _ in itertools.islice(matches(regex, text), few + 1)]
     return len(named) <= few and 0 not in named  # the first line may name the columns
@@ -186,7 +195,9 @@ def _nearest(question: str, text: Any, least: float) -> dict[object, str]:
 
 
 def _has_any(stems: list[str], text: Any) -> bool:
-    return not _is_searchable(text) or any(next(found, None) for found in _with_stem(stems, text))
+    if not stems or not _is_searchable(text):
+        return True
+    return any(next(found, None) for found in _with_stem(stems, text))
 
 
 def _stems(question: str) -> list[str]:
@@ -195,7 +206,7 @@ def _stems(question: str) -> list[str]:
 
 def unlike_others(text: Any) -> list[str]:
     """The lines or texts that have several words which no other has, where such ones are few."""
-    if not _is_searchable(text) or isinstance(text, dict):
+    if isinstance(text, dict) or len(text) > (LONGEST if isinstance(text, str) else LONGEST // 250):
         return []
     lines = text.splitlines() if isinstance(text, str) else [str(item) for item in text]
     words_of = [set(re.findall(r"[^\W\d_]{3,}", line.lower())) for line in lines]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 MOST = 1000
 # different texts of one call of classify: a CPU reads them for minutes
-LABELLED = "Each of `rows` has its label now; the first is "
+LABELLED = " of `rows` have their label now; the first is "
 LONGEST = 2000
 # characters of a text in it; of a longer one it has the beginning, which the prompt says
 
@@ -35,8 +35,13 @@ def read(
             f"classify would have {len(unread):,} different texts read, which takes long: "
             f"take those that matter, or {MOST:,} at a time"
         )
-    for _ in range(2):  # those that got no label are asked about once more
-        replies = ask([_prompt(text, labels) for text in unread]) if unread else []
+    for attempt in range(2):  # those that got no label are asked about once more
+        try:
+            replies = ask([_prompt(text, labels) for text in unread]) if unread else []
+        except RuntimeError:  # all of them failed
+            if not attempt:
+                raise
+            break
         for text, reply in zip(unread, replies, strict=True):
             if isinstance(reply, str) and (label := _label(reply, labels)):
                 known[text] = label

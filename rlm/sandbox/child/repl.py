@@ -22,6 +22,7 @@ from typing import Any
 from rlm.sandbox.child.finding import as_regex, matches, missing, nearest, related, words
 from rlm.sandbox.child.labels import LABELLED
 from rlm.sandbox.child.labels import read as read_labels
+from rlm.sandbox.child.rows import brief
 from rlm.sandbox.child.rows import read as read_rows
 from rlm.sandbox.child.shown import SHOWN_ITEMS, Output, clip, explain, show
 from rlm.sandbox.limits import MAX_ANSWER, MAX_PROMPT, THREADS
@@ -184,16 +185,18 @@ class Repl:
         return [known.get(text, "") for text in texts]
 
     def _label_rows(self, known: dict[str, str]) -> None:
-        """Gives each of `rows` the label that one of its texts has, unless the data has labels of its own."""
+        """Gives `rows` the labels that their texts have, unless the data has labels of its own."""
         rows = self._rows()
-        if not rows or ("label" in rows[0] and not self._has_labelled):
+        if not self._has_labelled and any("label" in row for row in rows):
             return
         self._has_labelled = True
+        labelled = []
         for row in rows:
-            found = (known[value] for value in row.values() if isinstance(value, str) and value in known)
-            row["label"] = next(found, "")
-        if some := next((row for row in rows if row["label"]), None):
-            self.output.write(f"{LABELLED}{some!r:.300}\n")
+            found = [known[value] for value in row.values() if isinstance(value, str) and value in known]
+            row["label"] = found[0] if found else row.get("label", "")
+            labelled += [row] if row["label"] else []
+        if labelled:
+            self.output.write(f"{len(labelled):,}{LABELLED}{brief(labelled[0])}\n")
 
     def search(self, pattern: str, text: Any = None) -> list[str]:
         """Lines of a str, items of a list or entries of a dict that match a regular expression.
@@ -326,6 +329,9 @@ class Repl:
         tree = ast.parse(code, name)
         for node in ast.walk(tree):
             self._prepare(node)
+        named = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "rows"]
+        if "rows" not in self.names and any(isinstance(node.ctx, ast.Load) for node in named):
+            self._give_rows()
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
         value = None
         try:
@@ -343,8 +349,6 @@ class Repl:
             self.names[node.id] = importlib.import_module(node.id)
         if isinstance(node, ast.Name) and node.id in READY_NAMES and node.id not in self.names:
             self.names[node.id] = getattr(importlib.import_module(READY_NAMES[node.id]), node.id)
-        if isinstance(node, ast.Name) and node.id == "rows" and "rows" not in self.names:
-            self._give_rows()
         if isinstance(node, ast.Import):  # what is there already, as if it were a module
             node.names = [name for name in node.names if name.name not in self.given.keys() | {"context"}]
             node.names = node.names or [ast.copy_location(ast.alias("builtins", "_"), node)]
@@ -356,7 +360,11 @@ class Repl:
             _refuse_without_data(node, self.names["context"])
 
     def _give_rows(self) -> None:
-        found = read_rows(self.names.get("context"))
+        try:
+            found = read_rows(self.names.get("context"))
+        except Exception as error:  # the cell then has no such name, and goes on with other code
+            self.output.write(f"rows cannot be read: {type(error).__name__}: {error}\n")
+            return
         if found is not None:
             self.names["rows"] = found
 
@@ -381,7 +389,9 @@ class Repl:
         """What the model is told of its mistake, and which limit it was."""
         text, limits = explain(error), []
         if isinstance(error, (AttributeError, IndexError, KeyError, TypeError)):
-            text += next((hint for said, hint in HINTS.items() if said in text), "") or self._reminder(error)
+            text += next((hint for said, hint in HINTS.items() if said in text), "") or self._reminder(
+                error, text
+            )
         no_thread = isinstance(error, RuntimeError) and "can't start new thread" in text
         if no_thread and threading.active_count() > THREADS // 2:
             limits.append("threads")
@@ -391,13 +401,15 @@ class Repl:
             text += f" (the limit is {self.memory / 2**20:,.0f} MiB beyond the context)"
         return {"error": text, "limits": limits}
 
-    def _reminder(self, error: BaseException) -> str:
+    def _reminder(self, error: BaseException, text: str) -> str:
         """What the data is, for code that took it for something else."""
         context = self.names.get("context")
-        if (rows := self._rows()) and isinstance(error, KeyError) and error.args[0] not in rows[0]:
+        rows = self._rows()
+        key = error.args[0] if isinstance(error, KeyError) and error.args else None
+        if rows and isinstance(key, str) and key not in rows[0] and f"[{key!r}]" in text.replace('"', "'"):
             return f" is no field of `rows`: use one of {', '.join(map(repr, rows[0]))}"
         if rows:
-            return f"\n(`rows` is a list of {len(rows):,} dicts, such as {show(rows[0], 300)})"
+            return f"\n(`rows` is a list of {len(rows):,} dicts, such as {brief(rows[0])})"
         if not isinstance(context, (list, tuple, dict)) or not context:
             return ""
         kind, size = type(context).__name__, f"{len(context):,}"

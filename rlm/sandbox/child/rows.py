@@ -20,10 +20,12 @@ Reader = Callable[[Any], Iterable[Row]]
 # takes the lines or the whole text
 
 SAMPLE = 20_000
-# characters by which a text's format is judged
+# characters by which a text's form is judged
+JUDGED = 20
+# rows by which a column's values are judged
 PAIRED = (" || ", " | ", "\t", "; ", ", ")
 # what may stand between fields of the form "name: value"
-_COLUMN = re.compile(r"""\s*["']?[^\W\d]\w*(?:[ _-]\w+){0,3}["']?\s*""")
+_COLUMN = re.compile(r"""\s*["']?[^\W\d]\w*(?:[ -]\w+){0,3}["']?\s*""")
 # the name of a column: a few words
 _DATES = ("%b %d, %Y", "%B %d, %Y", "%d %b %Y", "%d %B %Y", "%d.%m.%Y")
 # ways to write a day whose alphabetical order is another than that of time
@@ -48,27 +50,39 @@ class Day(str):
 def read(context: Any) -> list[Row] | None:
     """A dict for each line or record of a text or of a list of lines; None where it has no such form.
 
-    Of CSV, of JSON (an array of objects, or an object a line), and of lines with several "name: value".
-    Columns of numbers have int or float, and those of days a str that is compared by time.
+    Of JSON (an array of objects, or an object a line), of CSV, and of lines with several "name: value". In
+    the latter two, columns that begin with numbers or days have int, float, or a str compared by time.
 
     Raises:
-        ValueError: it begins as JSON, and is none.
+        ValueError, csv.Error: it begins in such a form, and does not keep to it.
     """
     reader = _reader(context)
-    return None if reader is None else _converted(list(reader(context)))
+    return None if reader is None else _rows(reader, context)
 
 
 def first(context: Any) -> Row | None:
-    """The first row, judged by the beginning of the context alone."""
+    """The first row, as `read` gives it, by the beginning of the context alone."""
     reader = _reader(context)
-    head = context[:SAMPLE].rpartition("\n")[0] if isinstance(context, str) else context
     try:
         if reader is _json_array:
-            return dict(json.JSONDecoder().raw_decode(context, context.index("{"))[0])
-        rows = list(itertools.islice(reader(head), 20)) if reader else []
-        return _converted(rows)[0] if rows else None
-    except (ValueError, csv.Error, RecursionError):
+            return dict(json.JSONDecoder().raw_decode(context[:SAMPLE], context.index("{"))[0])
+        head = context[:SAMPLE].rpartition("\n")[0] if isinstance(context, str) else context[: 2 * JUDGED]
+        return _rows(reader, head)[0] if reader else None
+    except Exception:  # data may be anything; it is described all the same
         return None
+
+
+def _rows(reader: Reader, source: Any) -> list[Row]:
+    rows = list(reader(source))
+    return rows if reader in (_json_array, _json_lines) else _converted(rows)
+
+
+def brief(row: Row) -> str:
+    """A row with its long texts cut, so that all its names are seen."""
+    cut = {
+        name: f"{value[:80]}…" for name, value in row.items() if isinstance(value, str) and len(value) > 80
+    }
+    return f"{ {**row, **cut}!r:.1000}"
 
 
 def _reader(context: Any) -> Reader | None:
@@ -77,7 +91,7 @@ def _reader(context: Any) -> Reader | None:
         if re.match(r"\s*\[\s*\{", context):
             return _json_array
         lines = context[:SAMPLE].split("\n")[:4]
-    elif isinstance(context, (list, tuple)) and all(isinstance(item, str) for item in context[:4]):
+    elif isinstance(context, (list, tuple)) and all(isinstance(item, str) for item in context):
         lines = list(context[:4])
     else:
         return None
@@ -89,7 +103,7 @@ def _reader(context: Any) -> Reader | None:
         columns = lines[0].split(delimiter)
         regular = all(line.count(delimiter) == len(columns) - 1 for line in lines[:3])
         if regular and len(columns) > 2 and all(map(_COLUMN.fullmatch, columns)):
-            return lambda text: csv.DictReader(_source(text), delimiter=delimiter)
+            return partial(_delimited, delimiter=delimiter)
     for delimiter in PAIRED:
         names = _names(lines[0], delimiter)
         parse = partial(_paired, delimiter=delimiter, names=names)
@@ -102,6 +116,12 @@ def _source(text: Any) -> Iterable[str]:
     return io.StringIO(text) if isinstance(text, str) else text
 
 
+def _delimited(text: Any, delimiter: str) -> Iterable[Row]:
+    if delimiter in "\t|":  # which seldom have quotes around a field
+        return csv.DictReader(_source(text), delimiter=delimiter, quoting=csv.QUOTE_NONE)
+    return csv.DictReader(_source(text), delimiter=delimiter)
+
+
 def _json_array(text: Any) -> Iterable[Row]:
     rows: list[Row] = json.loads(text)
     if not all(isinstance(row, dict) for row in rows):
@@ -112,9 +132,12 @@ def _json_array(text: Any) -> Iterable[Row]:
 
 
 def _json_lines(text: Any) -> Iterator[Row]:
-    for line in _source(text):
+    for number, line in enumerate(_source(text), 1):
         if line.strip():
-            yield json.loads(line)
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise ValueError(f"line {number:,} of `context` is no JSON object: {line:.80}")
+            yield row
 
 
 def _names(line: str, delimiter: str) -> list[str]:
@@ -125,32 +148,48 @@ def _names(line: str, delimiter: str) -> list[str]:
 def _by_line(text: Any, parse: Callable[[str], Row | None]) -> Iterator[Row]:
     """A row for each line that `parse` knows; the others go on with the last field of the one before them."""
     row: Row = {}
-    for line in _source(text):
-        line = line.rstrip("\r\n")
-        if found := parse(line):
-            if row:
-                yield row
-            row = found
-        elif row and line.strip():
-            row[next(reversed(row))] += "\n" + line
-    if row:
-        yield row
+    more: list[str] = []
+    for line in itertools.chain(_source(text), [None]):
+        found = None if line is None else parse(line.rstrip("\r\n"))
+        if row and (found or line is None):
+            if more:
+                row[next(reversed(row))] += "".join(more).rstrip("\r\n")
+            yield row
+        if found:
+            row, more = found, []
+        elif line and line.strip():
+            more.append("\n" + line.rstrip("\r\n"))
 
 
 def _paired(line: str, delimiter: str, names: Sequence[str]) -> Row | None:
+    """A row with these names, or one that begins with the first of them and has others."""
     parts = [part.partition(": ") for part in line.split(delimiter, len(names) - 1)]
-    return {name: value for name, _, value in parts} if [name for name, _, _ in parts] == names else None
+    if [name for name, _, _ in parts] == names:
+        return {name: value for name, _, value in parts}
+    if not line.startswith(f"{names[0]}: ") if names else True:
+        return None
+    row: Row = {}
+    for part in line.split(delimiter):
+        name, colon, value = part.partition(": ")
+        if colon and _COLUMN.fullmatch(name):
+            row[name] = value
+        else:
+            row[next(reversed(row))] += delimiter + part
+    return row
 
 
 def _converted(rows: list[Row]) -> list[Row]:
-    """The rows with numbers or days for the texts of a column, where all of them are such."""
+    """The rows with numbers or days for the texts of a column whose first values all are such."""
     for column in rows[0] if rows else ():
-        if not all(isinstance(row.get(column), str) for row in rows):
-            continue
-        texts = {row[column] for row in rows}
-        if kind := next((kind for kind, fits in _KINDS.items() if all(map(fits, texts))), None):
+        judged = [row.get(column) for row in rows[:JUDGED]]
+        kinds = (
+            k for k, fits in _KINDS.items() if all(isinstance(text, str) and fits(text) for text in judged)
+        )
+        if kind := next(kinds, None):
             for row in rows:
-                row[column] = kind(row[column])
+                text = row.get(column)
+                if isinstance(text, str) and _KINDS[kind](text):
+                    row[column] = kind(text)
     return rows
 
 
@@ -161,7 +200,7 @@ def _is_day(text: str) -> bool:
 def _time(text: Any) -> Any:
     """The day in the order of time, as in 2024-12-31; the text itself where it is no day."""
     if isinstance(text, datetime.date):
-        return text.isoformat()
+        return text.isoformat()[:10]
     if text in _days:
         return _days[text]
     found = text
@@ -179,6 +218,6 @@ _days: dict[Any, Any] = {}
 # what was read already: strptime is slow
 _KINDS: dict[type, Callable[[str], object]] = {
     int: re.compile(r"-?(?:0|[1-9]\d{0,17})").fullmatch,
-    float: re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?").fullmatch,
+    float: re.compile(r"-?(?:0|[1-9]\d{0,9})(?:\.\d{1,5})?").fullmatch,
     Day: _is_day,
 }

@@ -8,7 +8,7 @@ import itertools
 import traceback
 from typing import Any
 
-from rlm.sandbox.child.rows import first
+from rlm.sandbox.child.rows import brief, first
 
 SHOWN_ITEMS = 10
 # of a list, dict or set with more than twice as many that is the last value of a cell
@@ -111,7 +111,7 @@ def describe(context: Any) -> dict[str, Any]:
         shape["keys"] = [clip(repr(key), 80) for key in itertools.islice(context, 20)]
         shape["head"] = [clip(show(item, 300), 300) for item in itertools.islice(context.values(), 2)]
     if row := first(context):
-        shape["row"] = clip(repr(row), 300)
+        shape["row"] = brief(row)
     return shape
 
 
