@@ -191,7 +191,7 @@ _MEANINGS = '{"order": "wants to buy", "complaint": "something is wrong", "prais
 _KINDS = "[('order', 31), ('praise', 12), ('complaint', 9)]"
 _LABEL = (
     f"labels = classify([row['Letter'] for row in rows], {_MEANINGS})",
-    f"634{LABELLED}{{'City': 'Oslo', 'Month': 'May', "
+    f"classify: 405 order, 191 praise, 38 complaint\n634{LABELLED}{{'City': 'Oslo', 'Month': 'May', "
     "'Letter': 'My lamp came without its cable.', 'label': 'complaint'}",
 )
 READING = (

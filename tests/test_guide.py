@@ -397,7 +397,10 @@ def test_rows_have_the_labels_of_their_texts_but_not_in_the_place_of_the_datas_o
     lines = "".join(f"by: {n} | says: {word}\n" for n, word in enumerate(["apple", "pear", "apple", "fig"]))
     with Sandbox(lines, query=sub_model) as repl:
         shown = repl.execute("labels = classify([row['says'] for row in rows[:3]], ['vowel', 'other'])")
-        assert "3 of `rows` have their label now; the first is {'by': 0, 'says': 'apple'" in shown.stdout
+        assert (
+            "classify: 2 vowel, 1 other\n3 of `rows` have their label now; the first is {'by': 0"
+            in shown.stdout
+        )
         assert repl.execute("[row['label'] for row in rows]").value == "['vowel', 'other', 'vowel', '']"
     with Sandbox(lines.replace("by", "label"), query=sub_model) as repl:
         repl.execute("labels = classify([row['says'] for row in rows], ['vowel', 'other'])")

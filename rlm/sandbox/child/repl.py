@@ -14,6 +14,7 @@ import linecache
 import re
 import threading
 import types
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from threading import get_ident
@@ -181,10 +182,11 @@ class Repl:
         if unread := read_labels(_texts("classify", texts), meanings, known, self.llm_query_batched):
             told = f"classify: {len(unread)} texts got no label and have '', such as {unread[0]:.200}"
             self.output.write(told + "\n")
-        self._label_rows(known)
-        return [known.get(text, "") for text in texts]
+        found = [known.get(text, "") for text in texts]
+        self._label_rows(known, found)
+        return found
 
-    def _label_rows(self, known: dict[str, str]) -> None:
+    def _label_rows(self, known: dict[str, str], latest: list[str]) -> None:
         """Gives `rows` the labels that their texts have, unless the data has labels of its own."""
         rows = self._rows()
         if not self._has_labelled and any("label" in row for row in rows):
@@ -196,7 +198,8 @@ class Repl:
             row["label"] = found[0] if found else row.get("label", "")
             labelled += [row] if row["label"] else []
         if labelled:
-            self.output.write(f"{len(labelled):,}{LABELLED}{brief(labelled[0])}\n")
+            counts = ", ".join(f"{n:,} {label or 'without'}" for label, n in Counter(latest).most_common(20))
+            self.output.write(f"classify: {counts}\n{len(labelled):,}{LABELLED}{brief(labelled[0])}\n")
 
     def search(self, pattern: str, text: Any = None) -> list[str]:
         """Lines of a str, items of a list or entries of a dict that match a regular expression.
