@@ -202,23 +202,8 @@ READING = (
             _LABEL,
             (
                 "kinds = Counter(row['label'] for row in rows if row['City'] == 'Oslo')\n"
-                "print(kinds.most_common())",
-                _KINDS,
-            ),
-        ),
-        unsaid="labels",
-    ),
-    Example(
-        f"{_LETTERS} Which cities have more praise than complaints?",
-        "Bergen and Narvik",
-        (
-            _LABEL,
-            (
-                "cities = defaultdict(Counter)\n"
-                "for row in rows:\n"
-                "    cities[row['City']][row['label']] += 1\n"
-                "print([city for city, kinds in cities.items() if kinds['praise'] > kinds['complaint']])",
-                "['Bergen', 'Narvik']",
+                "print(min(kinds, key=kinds.get))",
+                "complaint",
             ),
         ),
         unsaid="labels",

@@ -172,7 +172,7 @@ def observation(executions: Sequence[Execution], limit: int, asked: str, related
     last = executions[-1]
     error = last.error and not last.error.startswith("LLMQueryError")
     following = CORRECT if error else PART if _is_part(last, limit) else next_step(asked, _variable(last))
-    if not error and LABELLED in last.stdout.rstrip().rpartition("\n")[2]:
+    if not error and _has_labelled(last):
         following = f"Question: {_ending(asked)}\n{COMPUTE}"
     if not last.error and (last.value or last.stdout).strip() in NOTHING:
         following = nothing(asked, related)
@@ -185,6 +185,11 @@ def _observe(execution: Execution, limit: int) -> str:
     if execution.error:
         parts.append("Error:\n" + clip(execution.error, limit))
     return "\n".join(parts) or "Output: nothing. Use print(...) to see a value."
+
+
+def _has_labelled(execution: Execution) -> bool:
+    """Whether all that a cell has done is to have texts labelled."""
+    return LABELLED in execution.stdout.rstrip().rpartition("\n")[2]
 
 
 COMPUTE = "Write the next ```repl block, which computes the answer with row['label'] and prints it."
@@ -260,6 +265,13 @@ def start_again(error: str, related: Related) -> str:
         else "Write"
     )
     return f"Code for this has failed: {clip(last, 300)}\n{answer} other code, simpler than that."
+
+
+def same_again(execution: Execution) -> str:
+    """To code that was run before."""
+    if _has_labelled(execution):
+        return "The labels are there. Count them now, as in: print(Counter(row['label'] for row in rows))"
+    return SAME_AGAIN
 
 
 SAME_AGAIN = (

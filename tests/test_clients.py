@@ -873,6 +873,13 @@ class TestOllama:
         with pytest.raises(ConfigurationError, match="ftp"):
             ollama_host("ftp://server")
 
+    @pytest.mark.parametrize("value", ["http://me:secret@server:11434", "me:secret@server"])
+    def test_an_address_with_a_password_is_refused_without_showing_it(self, value: str) -> None:
+        with pytest.raises(ConfigurationError, match="a user or a password") as caught:
+            ollama_host(value)
+        assert "secret" not in str(caught.value)
+        assert "@server" in str(caught.value)
+
 
 class TestFit:
     # figures of real models, from their /api/show

@@ -255,8 +255,8 @@ def test_the_events():
 
 def test_the_names_in_the_repl():
     named = {re.match(r"`(\w+)", row[0])[1] for row in table("name")}
-    with Sandbox("text", query=str) as repl:
-        there = repl.execute("sorted(name for name in globals() if name[0] != '_')").value
+    with Sandbox("by: Ann; says: x\n" * 9, query=str) as repl:
+        there = repl.execute("rows\nsorted(name for name in globals() if name[0] != '_')").value
     assert named == set(ast.literal_eval(there))
 
 

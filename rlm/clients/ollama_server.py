@@ -219,7 +219,7 @@ def ollama_host(value: str | None = None) -> str:
     address, _, path = rest.partition("/")
     if "@" in address:
         raise ConfigurationError(
-            f"Ollama's address has a user or a password, which is not supported: {scheme}://…@"
+            f"Ollama's address has a user or a password, which is not supported: {scheme.lower()}://…@"
             f"{address.rpartition('@')[2]}. Give the address without them; a key goes into OLLAMA_API_KEY."
         )
     host, colon, port = address.rpartition(":")

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 MOST = 1000
 # different texts of one call of classify: a CPU reads them for minutes
-LABELLED = " of `rows` have their label now; the first is "
 LONGEST = 2000
-# characters of a text in it; of a longer one it has the beginning, which the prompt says
+# characters of a text in a prompt; of a longer one it has the beginning, which the prompt says
+LABELLED = " of `rows` have their label now; the first is "
+# what is said after their number
 
 
 def read(
