@@ -14,7 +14,7 @@ from rlm.cancel import Cancel
 from rlm.clients.base import Client, Options, sendable
 from rlm.errors import ClientError, ContextOverflow, InvalidReply, RLMError
 from rlm.history import History
-from rlm.parsing import is_complete, split_thinking
+from rlm.parsing import is_complete, repeats_itself, split_thinking
 from rlm.sandbox.child.shown import clip
 from rlm.types import Completion, Message, SubCall, Usage
 
@@ -104,6 +104,8 @@ class Calls:
             history.measure(overflow.prompt_tokens or 0, overflow=True)
             self._compact(history, min(room, overflow.window or room) * 9 // 10)
             reply = self._complete(self.root, history.messages, options)
+        if repeats_itself(reply.text):  # its end would not have come before the limit
+            reply = replace(reply, finish_reason="length")
         history.measure(reply.usage.prompt_tokens - reply.lost.prompt_tokens)
         empty = reply.finish_reason == "length" and reply.thinking and not reply.text
         if empty or reply.lost.completion_tokens >= self.root_reply:  # thinking took all of it
@@ -149,7 +151,7 @@ class Calls:
             max_tokens=self.root_reply,
             min_p=MIN_P if self.guided else None,
             think=self.think,
-            until=is_complete,
+            until=lambda text: is_complete(text) or repeats_itself(text),
             on_text=lambda text: self.emit(events.TextStreamed(text)),
             on_restart=lambda: self.emit(events.TextRestarted()),
         )

@@ -424,6 +424,12 @@ def test_a_long_output_can_be_given_as_the_answer_by_its_variable(show):
     assert "If all of that is the answer" not in client.shown(1)
 
 
+def test_a_reply_that_repeats_itself_is_taken_for_cut_off():
+    client, result = run("FINAL(" + "to and fro, " * 40, "FINAL(4417)")
+    assert "Your reply was cut off" in client.shown(1)
+    assert result.answer == "4417"
+
+
 ASKS = "Each text is about love or money. Which category is more common?"
 LINES = "by: Ann | text: I have lost my purse\n" * 200
 

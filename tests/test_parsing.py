@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlm.parsing import is_complete, parse, split_thinking
+from rlm.parsing import is_complete, parse, repeats_itself, split_thinking
 from rlm.types import Final
 
 CODE = "print(len(context))"
@@ -217,3 +217,24 @@ def test_long_replies_are_parsed_in_time(piece):
     assert (
         time.process_time() - began < 10
     )  # seconds; it takes 0.2 at most, and minutes where it is quadratic
+
+
+@pytest.mark.parametrize(
+    ("text", "circles"),
+    [
+        ("FINAL(pabzud, " + "madzuz, mafbib, " * 20, True),
+        ("FINAL(pabzud, " + "madzuz, mafbib, " * 20 + "madzu", True),
+        ("I cannot find it. " * 20, True),
+        ("madzuz, mafbib, " * 12, False),
+        ("x = [" + ", ".join(map(str, range(200))), False),
+        ("print('" + "=" * 79 + "')\n" + "y = 1\n" * 30, False),
+        ("".join(f"row{n} = context[{n}]\n" for n in range(50)), False),
+    ],
+)
+def test_a_reply_that_goes_round_in_circles(text, circles):
+    assert repeats_itself(text) is circles
+
+
+def test_the_beginning_of_a_circle_is_not_yet_one():
+    text = "the first words, then " + "again " * 60
+    assert next(n for n in range(len(text)) if repeats_itself(text[:n])) > 330
