@@ -355,8 +355,8 @@ def test_a_server_that_dies_and_comes_back(server, chat):
 
 @pytest.mark.parametrize("columns", [60, 80, 200])
 def test_no_line_is_wider_than_the_window(server, chat, columns):
-    long = "x = '" + "long " * 100 + "'"
-    server.replies += [Reply(cell(f"{long}\nprint(x)")), Reply("FINAL(# Title\n\n" + "word " * 100 + ")")]
+    words = " ".join(f"word{n}" for n in range(100))
+    server.replies += [Reply(cell(f"x = '{words}'\nprint(x)")), Reply(f"FINAL(# Title\n\n{words})")]
     shown = chat(columns=columns).enter("What is it?")
     assert max(map(len, shown.splitlines())) <= columns
     assert "Title" in shown

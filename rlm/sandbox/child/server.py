@@ -44,10 +44,7 @@ class Server:
             elif descriptor is not None and self.snapshot(descriptor):
                 continue
             else:
-                try:
-                    done = self.obey(order)
-                except Exception as error:  # odd data may raise anything; the variables must outlive it
-                    done = {"error": explain(error)}
+                done = self.obey(order)
             self.channel.send(done | {"do": "done", "id": order["id"]})
 
     def obey(self, order: dict[str, Any]) -> dict[str, Any]:
@@ -58,7 +55,10 @@ class Server:
         if order["do"] == "variables":
             return {"stdout": "\n".join(self.repl.variables())}
         if order["do"] == "related":
-            lines, missing, unsaid = self.repl.related(order["text"])
+            try:
+                lines, missing, unsaid = self.repl.related(order["text"])
+            except Exception as error:  # odd data may raise anything; the variables must outlive it
+                return {"error": explain(error)}
             text = "\n".join(clip(line, 300) for line in lines)
             return {"value": json.dumps({"lines": text, "missing": missing, "unsaid": unsaid})}
         return {"shown": self.check(order["id"])}
