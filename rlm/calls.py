@@ -106,6 +106,7 @@ class Calls:
             reply = self._complete(self.root, history.messages, options)
         if repeats_itself(reply.text):  # its end would not have come before the limit
             reply = replace(reply, finish_reason="length")
+            self.loops += 1
         history.measure(reply.usage.prompt_tokens - reply.lost.prompt_tokens)
         empty = reply.finish_reason == "length" and reply.thinking and not reply.text
         if empty or reply.lost.completion_tokens >= self.root_reply:  # thinking took all of it

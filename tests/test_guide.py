@@ -427,6 +427,7 @@ def test_a_long_output_can_be_given_as_the_answer_by_its_variable(show):
 def test_a_reply_that_repeats_itself_is_taken_for_cut_off():
     client, result = run("FINAL(" + "to and fro, " * 40, "FINAL(4417)")
     assert "Your reply was cut off" in client.shown(1)
+    assert client.options[1].temperature > client.options[0].temperature
     assert result.answer == "4417"
 
 
