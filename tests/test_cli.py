@@ -20,6 +20,7 @@ from servers import FakeOllama, Reply
 from rlm import RLM, Cancel, cli, events
 from rlm.cli.display import Display, prepare, summary
 from rlm.tasks import niah
+from rlm.types import SubCall
 
 ROOT = Path(__file__).parents[1]
 MODEL = "qwen3:0.6b"
@@ -212,6 +213,18 @@ def test_a_reply_that_begins_anew_is_shown_once():
     console.print(display._work_in_progress())
     assert "all" in console.file.getvalue()
     assert "one" not in console.file.getvalue()
+
+
+def test_a_batch_has_a_bar_and_below_it_how_far_it_is():
+    console = Console(file=io.StringIO(), width=60, force_terminal=True, color_system=None)
+    display = Display(console)
+    asked, answered = events.SubCallStarted("?"), events.SubCallFinished(SubCall("?", "!"))
+    for event in (events.TurnStarted(1), events.CellStarted("x"), *[asked] * 70, *[answered] * 63):
+        display(event)
+    console.print(display._work_in_progress())
+    bar, status = console.file.getvalue().splitlines()[-2:]
+    assert "━" * 36 in bar
+    assert status.rstrip().endswith("sub calls 63 of 70")
 
 
 def test_markup_in_outputs_is_shown_as_it_is():

@@ -153,7 +153,8 @@ class Display:
         """How far a batch of sub calls is."""
         if self._sub_calls < 2:
             return []
-        return [ProgressBar(total=self._sub_calls, completed=self._sub_calls_done, width=40)]
+        bar = ProgressBar(total=self._sub_calls, completed=self._sub_calls_done, width=40)
+        return [Padding(bar, 0)]  # a bar alone does not end its line
 
     def _line(self, text: str, style: str) -> None:
         self._print(Text(printable(text), style))
