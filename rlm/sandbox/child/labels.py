@@ -1,6 +1,6 @@
 """classify: the label of a text that only reading gives, asked of the sub model.
 
-One text a call: of a list of twelve a small model labels more than twice as many wrongly, in no less time,
+One text a call: of a list of twelve a small model labels about twice as many wrongly, in no less time,
 since the instructions come first and are read once. Standard library only: it runs in a clean interpreter.
 """
 
