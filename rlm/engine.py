@@ -287,9 +287,8 @@ class _Run:
                     return answer, "final"
                 turn.observation = self.observe(turn, complaint)
             if self.repeats(turn):
-                history.amend(
-                    prompts.same_again(turn.executions[-1])
-                )  # a copy in the history would only invite another one
+                # not added: a copy in the history would only invite another one
+                history.amend(prompts.same_again(turn.executions[-1]))
             elif self.guide and self.guide.is_stuck(turn.executions):
                 self.calls.loops += 1
                 history.forget(1)

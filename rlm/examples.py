@@ -19,10 +19,8 @@ class Example:
     answer: str
     steps: tuple[tuple[str, str], ...] = ()
     # code and its output
-    related: str = ""
-    # lines of the context with words of the question, and what they lead to
-    unsaid: str = ""
-    # as in Related
+    related: Related = prompts.NOTHING_RELATED
+    # what the context has of the question
 
 
 TEXT = (
@@ -54,20 +52,25 @@ TEXTS = (
     Example(
         "What are the telephone numbers of the workshops Brandt and Holm?",
         "5872 and 3310",
-        related="The Holm workshop has the telephone number 3310.\n"
-        "The Brandt workshop has the telephone number 5872.",
+        related=Related(
+            "The Holm workshop has the telephone number 3310.\n"
+            "The Brandt workshop has the telephone number 5872."
+        ),
     ),
     Example(
         "Where is the workshop that made the clock of the town hall?",
         "at the old harbour",
-        related="The clock of the town hall was made by the Brandt workshop.\n"
-        "The Brandt workshop is at the old harbour.",
+        related=Related(
+            "The clock of the town hall was made by the Brandt workshop.\n"
+            "The Brandt workshop is at the old harbour."
+        ),
     ),
 )
 RECORDS = (
     "`context` is a list of 900 items, each a dict. It begins:\n"
     "{'nr': 1, 'customer': 17, 'city': 'Oslo', 'item': 'lamp', 'pieces': 3}"
 )
+LETTER_RECORDS = f"{RECORDS.removesuffix('}')}, 'letter': 'My lamp …'}}"
 LISTS = (
     Example(
         "Which city ordered the most lamps?",
@@ -88,6 +91,7 @@ TABLE = (
     "`context` is a dict of 900 items, each value a dict. It begins:\n"
     "'N1': {'customer': 17, 'city': 'Oslo', 'item': 'lamp', 'pieces': 3}"
 )
+LETTER_TABLE = f"{TABLE.removesuffix('}')}, 'letter': 'My lamp …'}}"
 DICTS = (
     Example(
         "Which order is the largest of those for lamps in Oslo?",
@@ -112,7 +116,7 @@ FILES = (
 _PRICE = Example(
     "What does the letter about the clock of the town hall say of its price?",
     "400 crowns",
-    related="12: … we pay 400 crowns for the clock of the town hall, of which …",
+    related=Related("12: … we pay 400 crowns for the clock of the town hall, of which …"),
 )
 STRINGS = (
     Example(
@@ -142,8 +146,7 @@ MEANING = (
     Example(
         "Who keeps bees?",
         "customer 52",
-        related="order 318: 4 hives and a smoker for customer 52 in Narvik",
-        unsaid="words",
+        related=Related("order 318: 4 hives and a smoker for customer 52 in Narvik", unsaid="words"),
     ),
 )
 FIELDS = (
@@ -174,7 +177,7 @@ ROWS = (
     Example(
         "What did customer 40713 order, and from which city?",
         "a rug, from Bergen",
-        related="318,40713,Bergen,rug,1",
+        related=Related("318,40713,Bergen,rug,1"),
     ),
 )
 CORRESPONDENCE = (
@@ -187,6 +190,7 @@ CORRESPONDENCE = (
 _LETTERS = (
     'Each letter is an "order" (wants to buy), "complaint" (something is wrong) or "praise" (all is well).'
 )
+_UNLABELLED = Related(unsaid="labels")
 _MEANINGS = '{"order": "wants to buy", "complaint": "something is wrong", "praise": "all is well"}'
 _KINDS = "[('order', 31), ('praise', 12), ('complaint', 9)]"
 _LABEL = (
@@ -206,7 +210,7 @@ READING = (
                 "complaint",
             ),
         ),
-        unsaid="labels",
+        related=_UNLABELLED,
     ),
     Example(
         f"{_LETTERS} In which month are the most letters with praise?",
@@ -219,7 +223,7 @@ READING = (
                 "May",
             ),
         ),
-        unsaid="labels",
+        related=_UNLABELLED,
     ),
 )
 NOTHING = (
@@ -244,11 +248,11 @@ def turns(context: dict[str, Any], *, unsaid: str = "") -> Iterator[tuple[str, s
     lines = context.get("type") == "str"
     about, examples = _fitting(context, unsaid)
     for example in examples:
-        related = Related(example.related, unsaid=example.unsaid)
-        shown = prompts.first_message([about], example.question, related, lines=lines)
+        shown = prompts.first_message([about], example.question, example.related, lines=lines)
         for code, output in example.steps:
             yield shown, f"```repl\n{code}\n```"
-            shown = prompts.observation([Execution(code, output)], len(output), example.question, related)
+            done = [Execution(code, output)]
+            shown = prompts.observation(done, len(output), example.question, example.related)
         yield shown, f"FINAL({example.answer})"
         about = "`context` is the same."
 
@@ -257,17 +261,17 @@ def _reading(texts: str) -> tuple[Example, ...]:
     """To label the texts of a context without rows, which this expression gives."""
     code = f"labels = classify({texts}, {_MEANINGS})\nprint(Counter(labels).most_common())"
     question = f"{_LETTERS} How many are praise?"
-    return (Example(question, "12", ((code, _KINDS),), unsaid="labels"),)
+    return (Example(question, "12", ((code, _KINDS),), _UNLABELLED),)
 
 
-_OF: dict[str, tuple[str, tuple[Example, ...], str]] = {
-    "str": (TEXT, TEXTS, "context.splitlines()"),
-    "list of str": (LETTERS, STRINGS, "context"),
-    "dict of str": (FILES, NAMED_STRINGS, "list(context.values())"),
-    "list of dict": (RECORDS, LISTS, "[order['letter'] for order in context]"),
-    "dict of dict": (TABLE, DICTS, "[order['letter'] for order in context.values()]"),
+_OF: dict[str, tuple[str, tuple[Example, ...], str, str]] = {
+    "str": (TEXT, TEXTS, TEXT, "context.splitlines()"),
+    "list of str": (LETTERS, STRINGS, LETTERS, "context"),
+    "dict of str": (FILES, NAMED_STRINGS, FILES, "list(context.values())"),
+    "list of dict": (RECORDS, LISTS, LETTER_RECORDS, "[order['letter'] for order in context]"),
+    "dict of dict": (TABLE, DICTS, LETTER_TABLE, "[order['letter'] for order in context.values()]"),
 }
-# what is said of a context, examples for it, and the expression that gives its texts
+# what is said of a context, examples for it; what is said of one with texts to label, and what gives them
 
 
 def _fitting(context: dict[str, Any], unsaid: str) -> tuple[str, tuple[Example, ...]]:
@@ -279,7 +283,7 @@ def _fitting(context: dict[str, Any], unsaid: str) -> tuple[str, tuple[Example, 
     if kind != "str":
         item = "str" if "str" in items or not items else "dict"
         kind = f"{'dict' if kind == 'dict' else 'list'} of {item}"
-    about, examples, texts = _OF[kind]
+    about, examples, about_texts, texts = _OF[kind]
     if unsaid == "labels":
-        return about.replace("'pieces': 3}", "'pieces': 3, 'letter': 'My lamp …'}"), _reading(texts)
+        return about_texts, _reading(texts)
     return about, (*examples, *MEANING) if unsaid == "words" else examples

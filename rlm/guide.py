@@ -46,7 +46,7 @@ class Guide:
         numbers = {word for word in said if word.isdigit() and len(word) > 1}
         unseen = numbers - asked - seen
         complaint = prompts.never_shown(min(unseen)) if unseen else ""
-        if said and said <= asked - set().union(*map(_words, outputs)) and " or " not in self.question:
+        if said and said <= asked - _words("\n".join(outputs)) and " or " not in self.question:
             complaint = prompts.ONLY_THE_QUESTION
         if said in ({"true"}, {"false"}) and _ASKS_FOR_MORE.match(self.question):
             complaint = prompts.not_yes_or_no(answer, self.related.missing)

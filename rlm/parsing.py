@@ -80,11 +80,6 @@ def parse(text: str, *, cut: bool = False) -> Action:
     return Action(tuple(cells), final)
 
 
-CIRCLE = 320
-# characters of a reply that are the same up to 40 of them again and again, until it is taken to have no end
-_CIRCLE = re.compile(r"(.{4,40}?)\1{7,}.{0,39}", re.DOTALL)
-
-
 def is_complete(text: str) -> bool:
     """Tells whether a reply that is still streaming has reached the end of its first block or of its FINAL.
 
@@ -99,6 +94,11 @@ def is_complete(text: str) -> bool:
         if segment.kind == "prose" and tail.endswith("\n") and _find_final(segment.text, cut=True):
             return True
     return False
+
+
+CIRCLE = 320
+# characters of a reply that are the same up to 40 of them again and again, until it is taken to have no end
+_CIRCLE = re.compile(r"(.{4,40}?)\1{7,}.{0,39}", re.DOTALL)
 
 
 def repeats_itself(text: str) -> bool:

@@ -69,13 +69,18 @@ def first_message(
     given: Sequence[str], asked: str, related: Related, *, lines: bool, asked_before: bool = False
 ) -> str:
     """The parts of a question's message: what is given, what of it has words of the question, what to do."""
-    some = nowhere(related.missing) if related.missing else ""
-    if related.lines:
-        some = _SOME.format("lines" if lines else "items", related.lines)
-    if related.unsaid:
-        some = _LABELS if related.unsaid == "labels" else _STRANGE.format(related.lines)
+    some = _told(related, "lines" if lines else "items")
     todo = FOLLOW_UP + FIRST if asked_before else OR_FINAL if related.lines else FIRST
     return "\n\n".join(filter(None, [*given, some, f"Question: {asked}", todo]))
+
+
+def _told(related: Related, kind: str = "lines") -> str:
+    """What a context has of a question, or has not."""
+    if related.unsaid == "labels":
+        return _LABELS
+    if related.lines:
+        return _STRANGE.format(related.lines) if related.unsaid else _SOME.format(kind, related.lines)
+    return nowhere(related.missing) if related.missing else ""
 
 
 _LABELS = "The data does not name the labels: first have each text read with classify."
@@ -148,7 +153,7 @@ def describe(context: dict[str, Any]) -> str:
             head += f"\nMore keys: {clip(', '.join(keys[2:8]), SAMPLE)}{', …' * (length > 8)}"
     elif "items" not in context:
         return f"`context` is of type {kind}."
-    form = ROWS.format("items", context["row"]) if "row" in context else ""
+    form = _form(context, "items")
     return f"`context` is a {kind} of {items}, {each}.{form} It begins:\n{head}"
 
 
@@ -157,10 +162,14 @@ def _describe_text(context: dict[str, Any], length: int) -> str:
     size = f"`context` is a str of {length:,} characters in {lines:,} line{'s' * (lines != 1)}."
     if length <= WHOLE:
         return f"{size} It is:\n{head}"
-    form = ROWS.format("lines", context["row"]) if "row" in context else ""
+    form = _form(context, "lines")
     if not form and re.match(r"\s*[\[{]\s*[\[{\"]", head):
         form = " It looks like JSON, which `json.loads(context)` reads."
     return f"{size}{form} It begins:\n{head[:SAMPLE].rstrip()} …"
+
+
+def _form(context: dict[str, Any], kind: str) -> str:
+    return ROWS.format(kind, context["row"]) if "row" in context else ""
 
 
 ROWS = " Its {} have fields: `rows` is the list of them as dicts, the first {}."
@@ -214,10 +223,9 @@ def nothing(asked: str, related: Related) -> str:
     if related.missing:
         return f"That found nothing. {nowhere(related.missing)} {NOT_THERE} Otherwise write other code."
     if related.unsaid == "labels":
-        return f"That found nothing. {_LABELS}"
+        return f"That found nothing. {_told(related)}"
     if related.lines:
-        some = _STRANGE.format(related.lines) if related.unsaid else _SOME.format("lines", related.lines)
-        look = f"{some}\nAnswer from these lines"
+        look = f"{_told(related)}\nAnswer from these lines"
     else:
         found = words(_ending(asked))
         telling = [word for word in found if not word.isalnum()] + found[-6:]

@@ -204,15 +204,10 @@ class Sandbox:
     def related(self, question: str) -> Related:
         """What the context has of a question."""
         told = self._order({"do": "related", "text": question}, "").value
-        try:
+        try:  # the process has been the model's, and may say anything
             said = json.loads(told or "")
             return Related(str(said["lines"]), str(said["missing"]), str(said["unsaid"]))
-        except (
-            ValueError,
-            TypeError,
-            KeyError,
-            RecursionError,
-        ):  # the process has been the model's, and may say anything
+        except (ValueError, TypeError, KeyError, RecursionError):
             return Related()
 
     def execute(self, code: str) -> Execution:

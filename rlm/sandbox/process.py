@@ -32,7 +32,7 @@ class Process(Session):
         try:
             with theirs:
                 self._launcher, self._number = _spawn(theirs)
-        except BaseException as error:
+        except BaseException as error:  # Ctrl-C too must leave no socket open
             ours.close()
             if isinstance(error, OSError):
                 raise SandboxError(f"The REPL process did not start: {error}.") from error

@@ -206,9 +206,9 @@ def _stems(question: str) -> list[str]:
 
 def unlike_others(text: Any) -> list[str]:
     """The lines or texts that have several words which no other has, where such ones are few."""
-    if isinstance(text, dict) or len(text) > (LONGEST if isinstance(text, str) else LONGEST // 250):
+    if isinstance(text, dict) or not _is_searchable(text, LONGEST):
         return []
-    lines = text.splitlines() if isinstance(text, str) else [str(item) for item in text]
+    lines = text.splitlines() if isinstance(text, str) else [entry for _, entry in _entries(text)]
     words_of = [set(re.findall(r"[^\W\d_]{3,}", line.lower())) for line in lines]
     found = Counter(itertools.chain.from_iterable(words_of))
     alone = {n: sum(found[word] == 1 for word in some) for n, some in enumerate(words_of)}
@@ -216,14 +216,14 @@ def unlike_others(text: Any) -> list[str]:
     return [lines[n] for n in strange[:NEAREST]] if len(strange) <= len(lines) // 50 else []
 
 
-def _is_searchable(text: Any) -> bool:
+def _is_searchable(text: Any, most: int = LARGEST) -> bool:
     """Whether words can be looked for in it, within a second or two."""
     if isinstance(text, str):
-        return len(text) <= LARGEST
-    if not isinstance(text, (dict, list, tuple, set, frozenset)) or len(text) > LARGEST // 250:
+        return len(text) <= most
+    if not isinstance(text, (dict, list, tuple, set, frozenset)) or len(text) > most // 250:
         return False
     values = text.values() if isinstance(text, dict) else text
-    return sum(len(value) for value in values if isinstance(value, str)) <= LARGEST
+    return sum(len(value) for value in values if isinstance(value, str)) <= most
 
 
 def _with_stem(stems: list[str], text: Any) -> Iterator[Iterator[tuple[object, str]]]:

@@ -330,10 +330,10 @@ class Repl:
     def _run(self, name: str, code: str) -> str | None:
         linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
         tree = ast.parse(code, name)
-        for node in ast.walk(tree):
+        nodes = list(ast.walk(tree))
+        for node in nodes:
             self._prepare(node)
-        named = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "rows"]
-        if "rows" not in self.names and any(isinstance(node.ctx, ast.Load) for node in named):
+        if "rows" not in self.names and any(map(_reads_rows, nodes)):
             self._give_rows()
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
         value = None
@@ -363,6 +363,7 @@ class Repl:
             _refuse_without_data(node, self.names["context"])
 
     def _give_rows(self) -> None:
+        """Reads the rows of the context, when a cell first names them."""
         try:
             found = read_rows(self.names.get("context"))
         except Exception as error:  # the cell then has no such name, and goes on with other code
@@ -392,9 +393,8 @@ class Repl:
         """What the model is told of its mistake, and which limit it was."""
         text, limits = explain(error), []
         if isinstance(error, (AttributeError, IndexError, KeyError, TypeError)):
-            text += next((hint for said, hint in HINTS.items() if said in text), "") or self._reminder(
-                error, text
-            )
+            hint = next((hint for said, hint in HINTS.items() if said in text), "")
+            text += hint or self._reminder(error, text)
         no_thread = isinstance(error, RuntimeError) and "can't start new thread" in text
         if no_thread and threading.active_count() > THREADS // 2:
             limits.append("threads")
@@ -426,6 +426,10 @@ class Repl:
             self.stop_asked = True
         elif self.running:
             raise CellStopped
+
+
+def _reads_rows(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id == "rows" and isinstance(node.ctx, ast.Load)
 
 
 def _refuse_without_data(call: ast.Call, context: Any) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import datetime
 import io
-import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -88,13 +87,16 @@ def brief(row: Row) -> str:
 def _reader(context: Any) -> Reader | None:
     """What reads a context of this form; None where it is of no known one."""
     if isinstance(context, str):
-        if re.match(r"\s*\[\s*\{", context):
-            return _json_array
-        lines = context[:SAMPLE].split("\n")[:4]
-    elif isinstance(context, (list, tuple)) and all(isinstance(item, str) for item in context):
-        lines = list(context[:4])
-    else:
+        array = re.match(r"\s*\[\s*\{", context)
+        return _json_array if array else _form(context[:SAMPLE].split("\n")[:4])
+    if not isinstance(context, (list, tuple)) or not all(isinstance(item, str) for item in context[:4]):
         return None
+    reader = _form(list(context[:4]))
+    return reader if reader and all(isinstance(item, str) for item in context) else None
+
+
+def _form(lines: Sequence[str]) -> Reader | None:
+    """What reads a text that begins with these lines."""
     if len(lines) < 4:
         return None
     if all(line.startswith("{") and line.rstrip().endswith("}") for line in lines[:3]):
@@ -149,16 +151,22 @@ def _by_line(text: Any, parse: Callable[[str], Row | None]) -> Iterator[Row]:
     """A row for each line that `parse` knows; the others go on with the last field of the one before them."""
     row: Row = {}
     more: list[str] = []
-    for line in itertools.chain(_source(text), [None]):
-        found = None if line is None else parse(line.rstrip("\r\n"))
-        if row and (found or line is None):
-            if more:
-                row[next(reversed(row))] += "".join(more).rstrip("\r\n")
-            yield row
-        if found:
+    for line in _source(text):
+        line = line.rstrip("\r\n")
+        if found := parse(line):
+            if row:
+                yield _continued(row, more)
             row, more = found, []
-        elif line and line.strip():
-            more.append("\n" + line.rstrip("\r\n"))
+        elif line.strip():
+            more.append(line)
+    if row:
+        yield _continued(row, more)
+
+
+def _continued(row: Row, more: Sequence[str]) -> Row:
+    last = next(reversed(row))
+    row[last] = "\n".join([row[last], *more])
+    return row
 
 
 def _paired(line: str, delimiter: str, names: Sequence[str]) -> Row | None:
@@ -166,7 +174,7 @@ def _paired(line: str, delimiter: str, names: Sequence[str]) -> Row | None:
     parts = [part.partition(": ") for part in line.split(delimiter, len(names) - 1)]
     if [name for name, _, _ in parts] == names:
         return {name: value for name, _, value in parts}
-    if not line.startswith(f"{names[0]}: ") if names else True:
+    if not names or not line.startswith(f"{names[0]}: "):
         return None
     row: Row = {}
     for part in line.split(delimiter):
