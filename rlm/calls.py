@@ -6,8 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
 from rlm import events, prompts
 from rlm.cancel import Cancel
@@ -18,7 +17,8 @@ from rlm.parsing import is_complete, repeats_itself, split_thinking
 from rlm.sandbox.child.shown import clip
 from rlm.types import Completion, Message, SubCall, Usage
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from rlm.engine import RLM
 
 MAX_REPLY = 4096
 # tokens of one reply, where the window is large enough
@@ -42,26 +42,9 @@ class Calls:
     """
 
     def __init__(
-        self,
-        root: Client,
-        sub: Client,
-        *,
-        think: bool | str | None,
-        temperature: float | None,
-        max_reply: int | None,
-        guided: bool,
-        budget: int | None,
-        cancel: Cancel,
-        emit: Callable[[events.Event], None],
+        self, rlm: RLM, *, guided: bool, cancel: Cancel, emit: Callable[[events.Event], None]
     ) -> None:
-        self.root, self.sub = root, sub
-        self.think = think
-        self.temperature = temperature
-        self.budget = budget
-        self.cancel = cancel
-        self.emit = emit
-        self.max_reply = max_reply
-        self.guided = guided
+        self.rlm, self.guided, self.cancel, self.emit = rlm, guided, cancel, emit
         self.loops = 0
         # signs in a row that the root goes round in circles
         self._lock = threading.Lock()
@@ -71,11 +54,9 @@ class Calls:
 
     def ask_windows(self) -> None:
         """Asks how much the two models read at once, before anything else is asked."""
-        self.root_window, self.sub_window = (
-            _waiting(self.cancel, partial(_window, c)) for c in (self.root, self.sub)
-        )
-        self.root_reply = self.max_reply or min(MAX_REPLY, self.root_window // 8)
-        self.sub_reply = self.max_reply or min(MAX_REPLY, self.sub_window // 8)
+        self.root_window, self.sub_window = (_window(c, self.cancel) for c in (self.rlm.root, self.rlm.sub))
+        self.root_reply = self.rlm.max_reply or min(MAX_REPLY, self.root_window // 8)
+        self.sub_reply = self.rlm.max_reply or min(MAX_REPLY, self.sub_window // 8)
         self.capacity = (self.sub_window - self.sub_reply - 100) * SAFE_CHARS_PER_TOKEN
         # characters that the sub model reads at once
         self.shown = min(20_000, max(2_000, self.root_window * 3 // 16))
@@ -99,11 +80,11 @@ class Calls:
         options = self._root_options(history.instructions)
         self._compact(history, room)
         try:
-            reply = self._complete(self.root, history.messages, options)
+            reply = self._complete(self.rlm.root, history.messages, options)
         except ContextOverflow as overflow:
             history.measure(overflow.prompt_tokens or 0, overflow=True)
             self._compact(history, min(room, overflow.window or room) * 9 // 10)
-            reply = self._complete(self.root, history.messages, options)
+            reply = self._complete(self.rlm.root, history.messages, options)
         if repeats_itself(reply.text):  # its end would not have come before the limit
             reply = replace(reply, finish_reason="length")
             self.loops += 1
@@ -125,7 +106,7 @@ class Calls:
         """Answers `llm_query`: one sub call. Runs in several threads at once."""
         call, began = SubCall(clip(prompt, RECORDED), ""), time.monotonic()
         try:
-            reply = self._complete(self.sub, [{"role": "user", "content": prompt}], self._sub_options())
+            reply = self._complete(self.rlm.sub, [{"role": "user", "content": prompt}], self._sub_options())
             call = replace(call, reply=clip(reply.text.strip(), RECORDED), usage=reply.usage)
             if not call.reply:
                 raise ClientError("the model's reply was empty; ask in another way")
@@ -151,24 +132,24 @@ class Calls:
             instructions=instructions,
             max_tokens=self.root_reply,
             min_p=MIN_P if self.guided else None,
-            think=self.think,
+            think=self.rlm.think,
             until=lambda text: is_complete(text) or repeats_itself(text),
             on_text=lambda text: self.emit(events.TextStreamed(text)),
             on_restart=lambda: self.emit(events.TextRestarted()),
         )
 
     def _sub_options(self) -> Options:
-        base, heat = self.temperature, HEAT * self.loops
+        base, heat = self.rlm.temperature, HEAT * self.loops
         return Options(
             max_tokens=self.sub_reply,
             temperature=base if base is None else max(base, min(base + heat, HOTTEST)),
-            think=False if self.think is None else self.think,
+            think=False if self.rlm.think is None else self.rlm.think,
             cancel=self.cancel,
         )
 
     def _complete(self, client: Client, messages: Sequence[Message], options: Options) -> Completion:
         """One model call, root or sub, with its usage counted and its thinking kept apart."""
-        if self.budget and self.usage.prompt_tokens + self.usage.completion_tokens >= self.budget:
+        if self.rlm.budget and self.usage.prompt_tokens + self.usage.completion_tokens >= self.rlm.budget:
             self.cancel.set("budget")
         self.cancel.check()
         try:
@@ -194,14 +175,15 @@ class Calls:
             self._untaken += usage
 
 
-def _waiting(cancel: Cancel, ask: Callable[[], T]) -> T:
-    """What `ask` returns, which cannot be cancelled itself: once the switch is thrown, nobody waits."""
-    answers: list[T | BaseException] = []
+def _window(client: Client, cancel: Cancel) -> int:
+    """Tokens of the model's window. Asking cannot be cancelled: once the switch is thrown, nobody waits."""
+    answers: list[int | BaseException] = []
     over = threading.Event()
+    ask: Callable[[], int | None] = getattr(client, "window", lambda: None)
 
     def work() -> None:
         try:
-            answers.append(ask())
+            answers.append(ask() or UNKNOWN_WINDOW)
         except BaseException as error:  # raised where it is waited for
             answers.append(error)
         over.set()
@@ -213,8 +195,3 @@ def _waiting(cancel: Cancel, ask: Callable[[], T]) -> T:
     if isinstance(answers[0], BaseException):
         raise answers[0]
     return answers[0]
-
-
-def _window(client: Client) -> int:
-    ask: Callable[[], int | None] | None = getattr(client, "window", None)
-    return (ask() if ask else None) or UNKNOWN_WINDOW

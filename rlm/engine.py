@@ -9,7 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from rlm import events, examples, prompts
@@ -26,17 +27,7 @@ from rlm.sandbox import Kind, Policy, Sandbox
 from rlm.sandbox.host import validate
 from rlm.sandbox.limits import CELL_TIMEOUT, LEAST_MEMORY, MEMORY, SUB_CALLS
 from rlm.session import Session
-from rlm.types import (
-    Action,
-    Answer,
-    Completion,
-    Execution,
-    Iteration,
-    Mode,
-    Related,
-    RLMResult,
-    StopReason,
-)
+from rlm.types import Action, Answer, Completion, Execution, Iteration, Mode, Related, RLMResult, StopReason
 
 DEFAULT_MODEL = "qwen3:4b"
 MAX_LOOPS = 4
@@ -45,6 +36,7 @@ MAX_LOOPS = 4
 logger = logging.getLogger(__name__)
 
 
+@dataclass(eq=False, repr=False)
 class RLM:
     """Answers questions about data of any size with a root model that works in a REPL.
 
@@ -80,67 +72,39 @@ class RLM:
         ConfigurationError: a parameter out of range, an unknown provider, a missing key or extra.
     """
 
-    def __init__(
-        self,
-        model: str = DEFAULT_MODEL,
-        recursive_model: str | None = None,
-        *,
-        root_client: Client | None = None,
-        sub_client: Client | None = None,
-        max_iterations: int = 15,
-        think: bool | str | None = None,
-        host: str | None = None,
-        num_ctx: int = NUM_CTX,
-        pull: bool = False,
-        temperature: float | None = 0.6,
-        max_reply: int | None = None,
-        timeout: float | None = None,
-        budget: int | None = None,
-        cell_timeout: float = CELL_TIMEOUT,
-        memory: int = MEMORY,
-        max_sub_calls: int = SUB_CALLS,
-        policy: Policy = "strict",
-        sandbox: Kind = "process",
-        mode: Mode = "auto",
-        guided: bool | None = None,
-        on_event: Callable[[events.Event], object] | None = None,
-    ) -> None:
-        _check_counts(
-            max_iterations=max_iterations,
-            num_ctx=num_ctx,
-            max_reply=max_reply,
-            timeout=timeout,
-            budget=budget,
-            cell_timeout=cell_timeout,
-            memory=memory,
-            max_sub_calls=max_sub_calls,
-            temperature=temperature,
-        )
-        validate(sandbox, policy)
-        if mode not in ("auto", "repl", "direct"):
-            raise ConfigurationError(f"mode must be auto, repl or direct, not {mode!r}.")
-        _check_objects(model, recursive_model, host, root_client, sub_client, on_event)
+    model: str = DEFAULT_MODEL
+    recursive_model: str | None = None
+    _: KW_ONLY
+    root_client: Client | None = None
+    sub_client: Client | None = None
+    max_iterations: int = 15
+    think: bool | str | None = None
+    host: str | None = None
+    num_ctx: int = NUM_CTX
+    pull: bool = False
+    temperature: float | None = 0.6
+    max_reply: int | None = None
+    timeout: float | None = None
+    budget: int | None = None
+    cell_timeout: float = CELL_TIMEOUT
+    memory: int = MEMORY
+    max_sub_calls: int = SUB_CALLS
+    policy: Policy = "strict"
+    sandbox: Kind = "process"
+    mode: Mode = "auto"
+    guided: bool | None = None
+    on_event: Callable[[events.Event], object] | None = None
+    root: Client = field(init=False)
+    sub: Client = field(init=False)
 
-        def build(name: str) -> Client:
-            return resolve(name, host=host, num_ctx=num_ctx, think=think, pull=pull)
-
-        self.root: Client = build(model) if root_client is None else root_client
-        named = build(recursive_model) if recursive_model and sub_client is None else self.root
-        self.sub: Client = named if sub_client is None else sub_client
-        self.max_iterations = max_iterations
-        self.think = think
-        self.temperature = temperature
-        self.max_reply = max_reply
-        self.timeout = timeout
-        self.budget = budget
-        self.cell_timeout = cell_timeout
-        self.memory = memory
-        self.max_sub_calls = max_sub_calls
-        self.policy: Policy = policy
-        self.sandbox: Kind = sandbox
-        self.mode: Mode = mode
-        self.guided = guided
-        self.on_event = on_event
+    def __post_init__(self) -> None:
+        _check(self)
+        build = partial(resolve, host=self.host, num_ctx=self.num_ctx, think=self.think, pull=self.pull)
+        self.root = self.sub = build(self.model) if self.root_client is None else self.root_client
+        if self.sub_client is not None:
+            self.sub = self.sub_client
+        elif self.recursive_model:
+            self.sub = build(self.recursive_model)
 
     def completion(self, prompt: str, context: Any = None, *, cancel: Cancel | None = None) -> RLMResult:
         """Answers the prompt.
@@ -211,17 +175,7 @@ class _Run:
         self.trajectory: list[Iteration] = []
         self.mode: Mode = "direct" if rlm.mode == "direct" else "repl"
         self.guided = is_small(_name(rlm.root)) if rlm.guided is None else rlm.guided
-        self.calls = Calls(
-            rlm.root,
-            rlm.sub,
-            think=rlm.think,
-            temperature=rlm.temperature,
-            max_reply=rlm.max_reply,
-            guided=self.guided,
-            budget=rlm.budget,
-            cancel=self.cancel,
-            emit=self.emit,
-        )
+        self.calls = Calls(rlm, guided=self.guided, cancel=self.cancel, emit=self.emit)
         self.guide: Guide | None = None
         self._lock = threading.RLock()
         self._prose = 0
@@ -267,7 +221,7 @@ class _Run:
         repl.on_call = self.calls.announce
         self.started(repl.context, self.rlm.max_iterations)
         if not repl.report.complete:
-            self.notice(str(repl.report))
+            self.emit(events.Notice(str(repl.report)))
         related = repl.related(self.prompt) if self.guided else Related()
         question = self.session.question(self.prompt, repl, self.calls.root_window, related)
         if self.guided:
@@ -407,7 +361,7 @@ class _Run:
     def last_call(self, repl: Sandbox, history: History) -> Answer:
         """No turns are left: asks the root for its best answer from what it has seen."""
         if len(self.trajectory) < self.rlm.max_iterations:
-            self.notice("The model repeats itself; it is asked for its answer.")
+            self.emit(events.Notice("The model repeats itself; it is asked for its answer."))
         history.amend(prompts.LAST_CALL)
         with self.turn() as turn:
             turn.reply = self.calls.ask_root(history)
@@ -440,9 +394,6 @@ class _Run:
         root, sub = _name(self.rlm.root), _name(self.rlm.sub)
         self.emit(events.RunStarted(self.prompt, context, root, sub, turns))
 
-    def notice(self, text: str) -> None:
-        self.emit(events.Notice(text))
-
     def emit(self, event: events.Event) -> None:
         """Tells the observer; a fault of its own does not end the run."""
         if not self.rlm.on_event:
@@ -454,45 +405,36 @@ class _Run:
                 logger.exception("The observer failed at %s.", type(event).__name__)
 
 
-def _check_counts(
-    *, max_iterations: object, max_sub_calls: object, memory: object, temperature: object, **limits: object
-) -> None:
-    """Raises ConfigurationError for a number that is none, or out of range."""
-    counts = {"max_iterations": (max_iterations, 1), "max_sub_calls": (max_sub_calls, 1)}
-    for name, (count, least) in (counts | {"memory": (memory, LEAST_MEMORY)}).items():
+def _check(rlm: RLM) -> None:
+    """Raises ConfigurationError for a parameter of another type, or out of range."""
+    validate(rlm.sandbox, rlm.policy)
+    if rlm.mode not in ("auto", "repl", "direct"):
+        raise ConfigurationError(f"mode must be auto, repl or direct, not {rlm.mode!r}.")
+    for name, least in {"max_iterations": 1, "max_sub_calls": 1, "memory": LEAST_MEMORY}.items():
+        count = getattr(rlm, name)
         if isinstance(count, bool) or not isinstance(count, int) or count < least:
             raise ConfigurationError(f"{name} must be a whole number of at least {least:,}, not {count!r}.")
-    for name, limit in limits.items():
-        if limit is None and name in ("max_reply", "timeout", "budget"):
-            continue
-        if not _is_number(limit, above=0):
+    for name in ("num_ctx", "cell_timeout", "max_reply", "timeout", "budget"):
+        limit = getattr(rlm, name)
+        if not _is_number(limit) and (limit is not None or name in ("num_ctx", "cell_timeout")):
             raise ConfigurationError(f"{name} must be a number above 0, not {limit!r}.")
-    if temperature is not None and not (_is_number(temperature, above=0) or temperature == 0):
-        raise ConfigurationError(f"temperature must be a number from 0 up, not {temperature!r}.")
-
-
-def _check_objects(
-    model: object,
-    recursive_model: object,
-    host: object,
-    root_client: object,
-    sub_client: object,
-    on_event: object,
-) -> None:
-    """Raises ConfigurationError for a name, a client or an observer that cannot be one."""
-    for name, given in {"model": model, "recursive_model": recursive_model, "host": host}.items():
+    if rlm.temperature not in (None, 0) and not _is_number(rlm.temperature):
+        raise ConfigurationError(f"temperature must be a number from 0 up, not {rlm.temperature!r}.")
+    for name in ("model", "recursive_model", "host"):
+        given = getattr(rlm, name)
         if not isinstance(given, str) and (given is not None or name == "model"):
             raise ConfigurationError(f"{name} must be a str, not {given!r}.")
-    for name, client in {"root_client": root_client, "sub_client": sub_client}.items():
+    for name in ("root_client", "sub_client"):
+        client = getattr(rlm, name)
         if client is not None and not callable(getattr(client, "complete", None)):
             raise ConfigurationError(f"{name} must have a method complete(messages, options).")
-    if on_event is not None and not callable(on_event):
-        raise ConfigurationError(f"on_event must be callable, not {on_event!r}.")
+    if rlm.on_event is not None and not callable(rlm.on_event):
+        raise ConfigurationError(f"on_event must be callable, not {rlm.on_event!r}.")
 
 
-def _is_number(value: object, *, above: float) -> bool:
+def _is_number(value: object) -> bool:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and above < value <= threading.TIMEOUT_MAX  # type: ignore[operator]
+    return number and 0 < value <= threading.TIMEOUT_MAX  # type: ignore[operator]
 
 
 def _is_placeholder(text: str) -> bool:

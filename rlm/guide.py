@@ -67,12 +67,8 @@ class Guide:
 
     def is_stuck(self, executions: Sequence[Execution]) -> bool:
         """Whether this turn and the one before it ended in an error: what stands there is what it copies."""
-        failed = bool(executions and executions[-1].error)
-        self._failed = self._failed + 1 if failed else 0
-        if self._failed < 2:
-            return False
-        self._failed = 0
-        return True
+        self._failed = self._failed + 1 if executions and executions[-1].error else 0
+        return self._failed > 0 and self._failed % 2 == 0
 
 
 def _words(text: str) -> set[str]:

@@ -14,7 +14,6 @@ from rlm.types import Execution, Related
 PLACEHOLDERS = frozenset({"", "your answer", "answer", "none"})
 # of the instructions and the REPL; a model that copies one has not answered
 
-NOTHING_RELATED = Related()
 REPEATED = 300
 # characters of a question that are repeated after an output
 LONG_ANSWER = 400
@@ -44,25 +43,9 @@ def system(capacity: int) -> str:
     return _SYSTEM.replace("CAPACITY", f"{capacity:,}")
 
 
-def question(
-    prompt: str,
-    context: dict[str, Any],
-    about: str = "",
-    *,
-    earlier: str = "",
-    variables: Sequence[str] = (),
-    news: Sequence[str] = (),
-    related: Related = NOTHING_RELATED,
-) -> str:
-    """The first message: what was said before, what the context is, then the question.
-
-    about: of the context, by those who gave it; variables: of the model's earlier code; news: since then.
-    """
-    kept = f"Your variables are still there: {clip(', '.join(variables), 500)}." if variables else ""
-    given = [earlier, *news, kept, f"{describe(context)}\n{about}".strip()]
-    return first_message(
-        given, prompt, related, lines=context.get("type") == "str", asked_before=bool(earlier)
-    )
+def kept(variables: Sequence[str]) -> str:
+    """Of the model's earlier code."""
+    return f"Your variables are still there: {clip(', '.join(variables), 500)}." if variables else ""
 
 
 def first_message(
@@ -80,7 +63,7 @@ def _told(related: Related, kind: str = "lines") -> str:
         return _LABELS
     if related.lines:
         return _STRANGE.format(related.lines) if related.unsaid else _SOME.format(kind, related.lines)
-    return nowhere(related.missing) if related.missing else ""
+    return nowhere(related.missing)
 
 
 _LABELS = "The data does not name the labels: first have each text read with classify."
@@ -89,7 +72,7 @@ _SOME = "Some {} with words of the question:\n{}"
 
 
 def nowhere(name: str) -> str:
-    return f"No line or item has {name!r}."
+    return f"No line or item has {name!r}." if name else ""
 
 
 def conversation(exchanges: Sequence[tuple[str, str]], room: int) -> str:
@@ -114,10 +97,8 @@ def unanswered(reason: str) -> str:
 NOTHING = frozenset(("", "[]", "0", "-1", "None", "{}", "set()", "Counter()", "()", "''", "0.0", "nan"))
 # outputs of code that found nothing, most often because the data is written in another way
 FIRST = "Write one short ```repl block that finds or computes the answer and prints it."
-OR_FINAL = (
-    "If the lines above have the answer, give it as FINAL(…). "
-    "Otherwise write one short ```repl block that finds or computes it and prints it."
-)
+FROM_LINES = "If the lines above have the answer, give it as FINAL(…). Otherwise write"
+OR_FINAL = f"{FROM_LINES} one short ```repl block that finds or computes it and prints it."
 DIRECT = "You answer a question about a text. Reply with the answer alone, as short as it can be."
 
 
@@ -138,23 +119,20 @@ def describe(context: dict[str, Any]) -> str:
         return "`context` is None: there is no data, only the question."
     if kind == "str":
         return _describe_text(context, length)
-    items = f"{length:,} item{'s' * (length != 1)}"
+    if kind != "dict" and "items" not in context:
+        return f"`context` is of type {kind}."
     types, sizes = " or ".join(context.get("items", [])), context.get("sizes")
-    each = f"each a {types}" if types else ""
+    each = f"each {'value ' * (kind == 'dict')}a {types}" if types else ""
     if sizes and sizes[1] > SAMPLE:
         each += f" of {sizes[0]:,} to {sizes[1]:,} characters"
-    head = "\n".join(clip(text, SAMPLE) for text in context.get("head", [])[:2])
+    head = [clip(text, SAMPLE) for text in context.get("head", [])[:2]]
     if kind == "dict":
-        each = each.replace("each a", "each value a")
         keys = context.get("keys", [])
-        pairs = zip(keys, context.get("head", []), strict=False)
-        head = "\n".join(f"{key}: {clip(text, SAMPLE)}" for key, text in list(pairs)[:2])
+        head = [f"{key}: {text}" for key, text in zip(keys, head, strict=False)]
         if len(keys) > 2:
-            head += f"\nMore keys: {clip(', '.join(keys[2:8]), SAMPLE)}{', …' * (length > 8)}"
-    elif "items" not in context:
-        return f"`context` is of type {kind}."
-    form = _form(context, "items")
-    return f"`context` is a {kind} of {items}, {each}.{form} It begins:\n{head}"
+            head.append(f"More keys: {clip(', '.join(keys[2:8]), SAMPLE)}{', …' * (length > 8)}")
+    size = f"{length:,} item{'s' * (length != 1)}, {each}.{_form(context, 'items')}"
+    return "\n".join([f"`context` is a {kind} of {size} It begins:", *(head or [""])])
 
 
 def _describe_text(context: dict[str, Any], length: int) -> str:
@@ -179,12 +157,14 @@ ROWS = " Its {} have fields: `rows` is the list of them as dicts, the first {}."
 def observation(executions: Sequence[Execution], limit: int, asked: str, related: Related) -> str:
     """What the root is shown after its cells ran; `limit`: characters for each cell."""
     last = executions[-1]
-    error = last.error and not last.error.startswith("LLMQueryError")
-    following = CORRECT if error else PART if _is_part(last, limit) else next_step(asked, _variable(last))
-    if not error and _has_labelled(last):
-        following = f"Question: {_ending(asked)}\n{COMPUTE}"
     if not last.error and (last.value or last.stdout).strip() in NOTHING:
         following = nothing(asked, related)
+    elif last.error and not last.error.startswith("LLMQueryError"):
+        following = CORRECT
+    elif _has_labelled(last):
+        following = f"Question: {_ending(asked)}\n{COMPUTE}"
+    else:
+        following = PART if _is_part(last, limit) else next_step(asked, last)
     return "\n\n".join([*(_observe(execution, limit) for execution in executions), following])
 
 
@@ -221,34 +201,26 @@ CORRECT = "Correct this: write the next ```repl block."
 def nothing(asked: str, related: Related) -> str:
     """After an output that has nothing in it."""
     if related.missing:
-        return f"That found nothing. {nowhere(related.missing)} {NOT_THERE} Otherwise write other code."
-    if related.unsaid == "labels":
-        return f"That found nothing. {_told(related)}"
-    if related.lines:
-        look = f"{_told(related)}\nAnswer from these lines"
+        told = f"{nowhere(related.missing)} {NOT_THERE} Otherwise write other code."
+    elif related.unsaid == "labels":
+        told = _LABELS
+    elif related.lines:
+        told = f"{_told(related)}\nAnswer from these lines, or write other code."
     else:
         found = words(_ending(asked))
-        telling = [word for word in found if not word.isalnum()] + found[-6:]
-        look = (
-            f'See how the data is written, say with print(search("{"|".join(dict.fromkeys(telling[:6]))}"))'
-        )
-    return f"That found nothing. {look}, or write other code."
+        telling = "|".join(dict.fromkeys([*(word for word in found if not word.isalnum()), *found[-6:]][:6]))
+        told = f'See how the data is written, say with print(search("{telling}")), or write other code.'
+    return f"That found nothing. {told}"
 
 
-def next_step(asked: str, variable: str = "") -> str:
-    """What may follow an output; variable: has what is too long to be written once more."""
-    whole = (
-        f"If all of that is the answer, reply with FINAL({variable}). Otherwise give" if variable else "Give"
-    )
-    todo = f"{whole} the answer as FINAL(…), or write the next ```repl block if the output does not have it."
+def next_step(asked: str, last: Execution) -> str:
+    """What may follow an output: the answer, as a variable where it is too long to be written once more."""
+    shown = re.fullmatch(r"(?:print\()?([^\W\d]\w*)\)?", last.code.strip().rpartition("\n")[2])
+    give = "Give"
+    if shown and len(last.stdout or last.value or "") > LONG_ANSWER:
+        give = f"If all of that is the answer, reply with FINAL({shown[1]}). Otherwise give"
+    todo = f"{give} the answer as FINAL(…), or write the next ```repl block if the output does not have it."
     return f"Question: {_ending(asked)}\n{todo}"
-
-
-def _variable(execution: Execution) -> str:
-    """The variable that a cell shows in its last line, if that is long."""
-    last = execution.code.strip().rpartition("\n")[2]
-    found = re.fullmatch(r"(?:print\()?([^\W\d]\w*)\)?", last)
-    return found[1] if found and len(execution.stdout or execution.value or "") > LONG_ANSWER else ""
 
 
 def _ending(asked: str) -> str:
@@ -267,12 +239,8 @@ def start_again(error: str, related: Related) -> str:
     """Stands in the place of code that failed twice."""
     lines = [line for line in error.strip().split("\n") if not line.startswith(REMINDERS)]
     last = lines[-1] if lines else ""
-    answer = (
-        "If the lines above have the answer, give it as FINAL(…). Otherwise write"
-        if related.lines
-        else "Write"
-    )
-    return f"Code for this has failed: {clip(last, 300)}\n{answer} other code, simpler than that."
+    write = FROM_LINES if related.lines else "Write"
+    return f"Code for this has failed: {clip(last, 300)}\n{write} other code, simpler than that."
 
 
 def same_again(execution: Execution) -> str:
@@ -306,13 +274,8 @@ def of_another(name: str, missing: str) -> str:
 
 def not_yes_or_no(answer: str, missing: str) -> str:
     """To True or False as an answer to a question that asks for something else."""
-    parts = [
-        f"{answer} does not answer the question.",
-        nowhere(missing) if missing else "",
-        NOT_THERE,
-        _AGAIN,
-    ]
-    return " ".join(filter(None, parts))
+    said = f"{answer} does not answer the question."
+    return " ".join(filter(None, [said, nowhere(missing), NOT_THERE, _AGAIN]))
 
 
 def never_shown(number: str) -> str:

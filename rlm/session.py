@@ -136,19 +136,11 @@ class Session:
 
         window: the root's, in tokens.
         """
-        earlier = self.told(window)
-        variables = repl.variables() if self._asked else []
-        message = prompts.question(
-            prompt,
-            repl.context,
-            self.about,
-            earlier=earlier,
-            variables=variables,
-            news=self._news,
-            related=related,
-        )
+        earlier, kept = self.told(window), prompts.kept(repl.variables() if self._asked else [])
+        given = [earlier, *self._news, kept, f"{prompts.describe(repl.context)}\n{self.about}".strip()]
         self._asked, self._news = True, []
-        return message
+        lines = repl.context.get("type") == "str"
+        return prompts.first_message(given, prompt, related, lines=lines, asked_before=bool(earlier))
 
     def told(self, window: int) -> str:
         """What was said before, in a part of a window of so many tokens."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
+import re
+from pathlib import Path
 
 import pytest
 from fakes import ScriptedClient, SubClient, cell
 
-from rlm import RLM
+from rlm import RLM, examples, prompts
 from rlm.clients.base import Options
 from rlm.errors import ClientError, ConfigurationError, ContextError
 from rlm.guide import is_small
 from rlm.sandbox import Sandbox
+from rlm.sandbox.child.labels import LABELLED
 from rlm.types import Related
 
 NEEDLE = "The badge of the gatekeeper has the number 4417."
@@ -217,6 +221,14 @@ def test_a_strong_models_plan_takes_no_turn_more_than_its_transcript():
 def test_the_example_fits_the_context(context, shows):
     client, _ = run("FINAL(1)", "FINAL(1)", context=context)
     assert shows in "".join(message["content"] for message in client.requests[0][1:-1])
+
+
+def test_the_examples_have_code_that_is_python_and_what_the_repl_would_say():
+    text = Path(examples.__file__).with_name("examples.md").read_text(encoding="utf-8")
+    cells = re.findall(r"```repl\n(.*?)\n```", text, re.DOTALL)
+    assert len(cells) == text.count("```repl") and all(map(ast.parse, cells))
+    assert text.count(LABELLED) == text.count("of `rows` have")
+    assert text.count(prompts.ROWS.format("lines", "{").rstrip(".")) == text.count("`rows` is")
 
 
 def test_a_text_of_json_is_said_to_be():
