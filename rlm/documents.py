@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import glob
+import io
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -292,13 +293,15 @@ def _shape(path: Path, text: Path | str) -> str:
 
 
 def _table(text: str, kind: str, whole: bool) -> str:
-    lines = text.splitlines()
-    delimiter = "\t" if kind == ".tsv" else csv.Sniffer().sniff(lines[0] if lines else "", ",;\t|").delimiter
-    columns = next(csv.reader(lines[:1], delimiter=delimiter))
-    rows = f"{len(lines) - 1:,} rows, " if whole else ""
-    shown = ", ".join(columns[:30]) + (", …" if len(columns) > 30 else "")
+    line = text.partition("\n")[0]
+    delimiter = "\t" if kind == ".tsv" else csv.Sniffer().sniff(line, ",;\t|").delimiter
+    records = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    columns = next(records)
+    rows = ""
+    with suppress(csv.Error):  # of quotes that are none: then their number is not known
+        rows = f"{sum(map(bool, records)):,} rows, " if whole else ""
     name = "tab" if delimiter == "\t" else delimiter
-    return f"a table as CSV with the delimiter {name}, {rows}{len(columns)} columns: {shown}"
+    return f"a table as CSV with the delimiter {name}, {rows}{len(columns)} columns: {_names(columns, 30)}"
 
 
 def _json(text: str, kind: str, whole: bool) -> str:
@@ -310,8 +313,12 @@ def _json(text: str, kind: str, whole: bool) -> str:
 
 def _value(value: Any) -> str:
     if isinstance(value, dict):
-        shown = ", ".join(list(value)[:20]) + (", …" if len(value) > 20 else "")
-        return f"an object with the keys {shown}"
+        return f"an object with the keys {_names(list(value), 20)}"
     if isinstance(value, list):
         return f"a list of {len(value):,}" + (f", the first {_value(value[0])}" if value else "")
     return f"a {type(value).__name__}"
+
+
+def _names(names: Sequence[str], most: int) -> str:
+    shown = [name if len(name) <= 60 else name[:60] + "…" for name in names[:most]]
+    return ", ".join(shown) + (", …" if len(names) > most else "")

@@ -53,6 +53,9 @@ def test_an_encoding_is_detected_and_said(tmp_path):
     ("name", "text", "shape"),
     [
         ("a.csv", "date,item\n1,rug\n2,lamp\n", "2 rows, 2 columns: date, item"),
+        ("a.csv", 'a,"b\nc"\n1,"x\ny"\n\n2,z\n', "2 rows, 2 columns: a, b\nc."),
+        ("a.csv", 'a,b\n1,"x\n2,y\n', "delimiter ,, 2 columns: a, b."),
+        ("a.json", '{"%s": 1}' % ("x" * 1000), f"the keys {'x' * 60}…."),
         ("a.json", '[{"id": 1, "name": "x"}]', "a list of 1, the first an object with the keys id, name"),
         ("a.jsonl", '{"id": 1}\n{"id": 2}\n', "one value a line, the first an object with the keys id"),
     ],
