@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import glob
 import io
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +29,9 @@ HEAD = 65_536
 # bytes that are looked at to tell what a file is
 LISTED = 20
 # files that the model is told by name
+MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
+# at the start of UTF-16 and UTF-32; that of UTF-32-LE begins as the first does
+DOCS = "pip install 'rlm-ollama[docs]'"
 CONVERTED = frozenset((".pdf", ".docx", ".pptx", ".xlsx", ".xls", ".html", ".htm", ".epub", ".msg"))
 # by markitdown
 NEVER = frozenset((".git", ".hg", ".svn", ".venv", "__pycache__", "node_modules"))
@@ -45,7 +51,7 @@ class Documents:
     names: tuple[str, ...] = ()
 
 
-class _NoText(Exception):
+class _NoText(OSError):
     """The file has no text; says why."""
 
 
@@ -58,16 +64,17 @@ def load(sources: Sequence[str]) -> Documents:
     Raises:
         ContextError: one of them is missing or has no text, or all together are too large.
     """
+    if not sources:
+        return Documents()
     found = _Found()
     for source in sources:
         found.add(source)
-    if not found.files:
-        if sources:
-            raise ContextError(f"There is no text in {', '.join(sources)}.")
-        return Documents()
-    if len(found.files) == 1:
-        return _one(*found.files.popitem(), found.notes())
-    return _several(found)
+    one = len(found.files) == 1
+    documents = _one(*found.files.popitem(), found.notes()) if one else _several(found)
+    if documents.context is None:
+        why = ": " + "; ".join(documents.notes) if documents.notes else ""
+        raise ContextError(f"There is no text in {', '.join(sources)}{why}.")
+    return documents
 
 
 class _Found:
@@ -77,7 +84,7 @@ class _Found:
         self.files: dict[str, Path] = {}
         self.asked: set[str] = set()
         # keys of files that were named themselves: one without text is an error
-        self.skipped: dict[str, int] = {}
+        self.skipped = Counter[str]()
         # reason -> number of files
 
     def add(self, source: str) -> None:
@@ -113,7 +120,7 @@ class _Found:
             self._add_file(path, str(path.relative_to(folder.parent)), asked=False)
 
     def skip(self, reason: str) -> None:
-        self.skipped[reason] = self.skipped.get(reason, 0) + 1
+        self.skipped[reason] += 1
 
     def notes(self) -> tuple[str, ...]:
         return tuple(f"{count:,} skipped: {reason}" for reason, count in self.skipped.items())
@@ -169,39 +176,33 @@ def _one(key: str, path: Path, notes: tuple[str, ...]) -> Documents:
     """A file alone: its path, as long as it is UTF-8 text."""
     try:
         text, how = _read(path)
-    except _NoText as reason:
-        raise ContextError(f"Cannot use {path}: {reason}.") from reason
-    shape = _shape(path, text)
+        shape = _shape(path, text)
+    except OSError as error:
+        raise ContextError(f"Cannot use {path}: {error.strerror or error}.") from error
     about = f"It is the text of the file {key}" + (f": {shape}." if shape else ".")
     return Documents(text, about, (*notes, *([f"{key}: {how}"] if how else [])), (key,))
 
 
 def _several(found: _Found) -> Documents:
-    total = sum(path.stat().st_size for path in found.files.values())
-    if total > TOGETHER:
-        raise ContextError(
-            f"These {len(found.files):,} files have {total / 1e6:,.0f} MB; several together may have "
-            f"{TOGETHER / 1e6:,.0f} MB. Name fewer of them, or one text file alone, which may have any size."
-        )
     texts: dict[str, str] = {}
     notes: list[str] = []
+    room = TOGETHER
     for key, path in found.files.items():
         try:
-            text, how = _read(path)
-            texts[key] = text.read_text("utf-8-sig") if isinstance(text, Path) else text
-        except _NoText as reason:
+            text, how = _read(path, room)
+        except OSError as error:
             if key in found.asked:
-                raise ContextError(f"Cannot use {path}: {reason}.") from reason
-            found.skip(str(reason))
+                raise ContextError(f"Cannot use {path}: {error.strerror or error}.") from error
+            found.skipped[error.strerror or str(error)] += 1
         else:
+            texts[key] = str(text)
+            room -= len(texts[key])
             notes += [f"{key}: {how}"] if how else []
-    if not texts:
-        raise ContextError(f"None of these {len(found.files):,} files has text.")
     lines = [_line(key, text, found.files[key]) for key, text in list(texts.items())[:LISTED]]
     more = [f"… and {len(texts) - LISTED:,} more"] if len(texts) > LISTED else []
     about = "\n".join(["Its keys are files, its values their texts:", *lines, *more])
     notes = notes[:5] + ([f"… and {len(notes) - 5:,} more such files"] if len(notes) > 5 else [])
-    return Documents(texts, about, (*notes, *found.notes()), tuple(texts))
+    return Documents(texts or None, about, (*notes, *found.notes()), tuple(texts))
 
 
 def _line(key: str, text: str, path: Path) -> str:
@@ -209,70 +210,81 @@ def _line(key: str, text: str, path: Path) -> str:
     return f"- {key}: {len(text):,} characters" + (f", {shape}" if shape else "")
 
 
-def _read(path: Path) -> tuple[Path | str, str]:
-    """The text of a file, or its path where that is UTF-8 text, and how it had to be read otherwise."""
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            head = file.read(HEAD)
-            if path.suffix.lower() in CONVERTED:
-                return _converted(path, size)
-            if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")):
-                raise _NoText("binary, not text")
-            if size > TOGETHER or _is_utf8(file, head):
-                return path, ""
-        return _decoded(path.read_bytes())
-    except OSError as error:
-        raise _NoText(error.strerror or "it cannot be read") from error
+def _read(path: Path, room: int | None = None) -> tuple[Path | str, str]:
+    """The text, and how it was read if not as UTF-8; of UTF-8 its path, if it is alone (no `room`)."""
+    kind = path.suffix.lower()
+    size = path.stat().st_size
+    if kind in CONVERTED and find_spec("markitdown"):
+        return _converted(path, size)
+    if kind in CONVERTED and kind not in (".html", ".htm"):
+        raise _NoText(f"{kind[1:]} needs the extra docs: {DOCS}")
+    source = f"its source; for its text: {DOCS}" if kind in CONVERTED else ""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+        if b"\0" in head and not head.startswith(MARKS):
+            raise _NoText("binary, not text")
+        if room is not None and size > room:
+            raise ContextError(
+                f"Several files together may have {TOGETHER / 1e6:,.0f} MB of text, and these have more. "
+                "Name fewer of them, or one text file alone, which may have any size."
+            )
+        if room is None and (size > TOGETHER or _is_utf8(path)):
+            return path, source
+        file.seek(0)
+        text, how = _decoded(file.read())
+    return text, how or source
 
 
-def _is_utf8(file: Any, head: bytes) -> bool:
+def _is_utf8(path: Path) -> bool:
     """Whether the whole file is UTF-8; reads it a piece at a time."""
-    import codecs
-
-    decode = codecs.getincrementaldecoder("utf-8")().decode
-    try:
-        decode(head)
-        while piece := file.read(2**20):
-            decode(piece)
-        decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
+    with suppress(UnicodeDecodeError), path.open("rb") as file:
+        for _ in codecs.iterdecode(iter(lambda: file.read(2**20), b""), "utf-8"):
+            pass
+        return True
+    return False
 
 
 def _decoded(data: bytes) -> tuple[str, str]:
+    """The text with nothing lost, except where a few bytes in much text are none, and that is told."""
     from charset_normalizer import from_bytes
 
-    guess = from_bytes(data[: 2**20]).best()
-    if guess is None:
-        raise _NoText("no known encoding")
-    return data.decode(guess.encoding, "replace"), f"read as {guess.encoding}"
+    with suppress(UnicodeDecodeError):
+        return data.decode("utf-8-sig"), ""
+    text = data.decode("utf-8-sig", "replace")
+    lost = text.count("\ufffd")
+    damaged = f"read as utf_8, damaged characters: {lost:,}"
+    if lost * 10 < len(text) - len(text.encode("ascii", "ignore")):
+        return text, damaged
+    telling = islice((line for line in io.BytesIO(data) if not line.isascii()), 1000)
+    marked = [f"utf_{bits}{order}" for bits in (32, 16) for order in ("", "_le", "_be")]
+    guesses = list(from_bytes(b"".join(telling), cp_exclusion=marked))
+    # of those as likely as the first, cp1252, as the one in most use
+    first = [(guess.chaos, guess.coherence) for guess in guesses[:1]]
+    guesses.sort(key=lambda g: [(g.chaos, g.coherence)] != first or "cp1252" not in g.could_be_from_charset)
+    likely = [name for guess in guesses for name in guess.could_be_from_charset]
+    for encoding in marked if data.startswith(MARKS) else likely:
+        with suppress(UnicodeDecodeError):
+            return data.decode(encoding), f"read as {encoding}"
+    if lost * 10 < len(text) and not data.startswith(MARKS):
+        return text, damaged
+    raise _NoText("no known encoding")
 
 
-def _converted(path: Path, size: int) -> tuple[Path | str, str]:
-    kind = path.suffix.lower().lstrip(".")
-    if find_spec("markitdown") is None:
-        if kind in ("html", "htm"):
-            text, how = _decoded(path.read_bytes()) if not _utf8(path) else (path, "")
-            return text, how or "its source; for its text: pip install 'rlm-ollama[docs]'"
-        raise _NoText(f"{kind} needs the extra docs: pip install 'rlm-ollama[docs]'")
+def _converted(path: Path, size: int) -> tuple[str, str]:
+    kind = path.suffix.lower()[1:]
     if size > TOGETHER:
         raise _NoText(f"{kind} of more than {TOGETHER / 1e6:,.0f} MB")
-    from markitdown import MarkItDown
-
     try:
+        from markitdown import MarkItDown
+
         text = str(MarkItDown(enable_plugins=False).convert(path).text_content)
     except Exception as error:  # the parsers of a dozen formats raise whatever they like
-        raise _NoText(f"no text can be had from this {kind} ({type(error).__name__})") from error
+        missing = isinstance(error, ImportError) or "MissingDependency" in str(error)
+        reason = f"its reader is missing: {DOCS}" if missing else type(error).__name__
+        raise _NoText(f"no text can be had from this {kind} ({reason})") from error
     if not text.strip():
         raise _NoText(f"this {kind} has no text in it, maybe only pictures")
     return text, f"text taken from {kind}"
-
-
-def _utf8(path: Path) -> bool:
-    with path.open("rb") as file:
-        return _is_utf8(file, b"")
 
 
 def _shape(path: Path, text: Path | str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,12 +42,70 @@ def test_a_glob_and_a_file_make_a_dict(tmp_path, monkeypatch):
     assert set(documents.load(["*.md", "c.txt"]).context) == {"a.md", "b.md", "c.txt"}
 
 
+def test_a_file_that_vanishes_is_skipped(tmp_path):
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text(name)
+    found = documents._Found()
+    found.add(str(tmp_path))
+    (tmp_path / "a.txt").unlink()
+    result = documents._several(found)
+    assert list(result.context.values()) == ["b.txt"]
+    assert result.notes == ("1 skipped: No such file or directory",)
+
+
+def test_lines_end_as_they_do_in_the_file(tmp_path):
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbfone\r\ntwo")
+    assert set(loaded(tmp_path, "a.txt", "b.txt").context.values()) == {"one\r\ntwo"}
+
+
 def test_an_encoding_is_detected_and_said(tmp_path):
     text = "Grüße aus Köln, schöne Straßen und süße Äpfel. " * 20
     (tmp_path / "a.txt").write_bytes(text.encode("utf-16"))
     found = loaded(tmp_path, "a.txt")
     assert found.context.lstrip("\ufeff") == text
     assert found.notes == ("a.txt: read as utf_16",)
+
+
+ASCII = "Plain words stand in this line.\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        pytest.param(ASCII * 40_000 + "Grüße aus Köln\n", "cp1252", id="late"),
+        pytest.param(ASCII * 1000 + "Das Mädchen läuft über die Brücke.\n" + ASCII, "cp1252", id="rare"),
+        pytest.param("\n" + "汉字是中国人的文字\n" * 60_000, "gbk", id="cut-in-a-character"),
+        pytest.param("El niño comió en el jardín; mañana será otro día.\n" * 9, "cp1252", id="most-used"),
+        pytest.param("Grüße\n", "cp1252", id="short"),
+        pytest.param("Grüße\n", "utf_32", id="marked"),
+    ],
+)
+def test_no_character_is_lost_in_another_encoding(tmp_path, text, encoding):
+    (tmp_path / "a.txt").write_bytes(text.encode(encoding))
+    found = loaded(tmp_path, "a.txt")
+    assert found.context == text
+    assert "read as" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        pytest.param("Grüße aus Köln\n" * 70_000, b"\xff", id="late"),
+        pytest.param(ASCII * 100, bytes(range(128, 256)) * 2, id="garbage"),
+    ],
+)
+def test_damaged_text_is_read_and_the_damage_told(tmp_path, good, bad):
+    (tmp_path / "a.txt").write_bytes(good.encode() + bad + good.encode())
+    found = loaded(tmp_path, "a.txt")
+    assert found.context == good + bad.decode(errors="replace") + good
+    assert found.notes == (f"a.txt: read as utf_8, damaged characters: {len(bad)}",)
+
+
+def test_bytes_of_no_encoding_are_an_error(tmp_path):
+    (tmp_path / "a.txt").write_bytes(bytes(range(1, 256)) * 9)
+    with pytest.raises(ContextError, match="no known encoding"):
+        loaded(tmp_path, "a.txt")
 
 
 @pytest.mark.parametrize(
@@ -90,3 +149,72 @@ def test_a_pdf_names_the_extra(tmp_path, monkeypatch):
     (tmp_path / "a.pdf").write_bytes(b"%PDF-1.4")
     with pytest.raises(ContextError, match=r"rlm-ollama\[docs\]"):
         loaded(tmp_path, "a.pdf")
+
+
+def test_binary_files_do_not_count_for_what_is_too_much(tmp_path, monkeypatch):
+    monkeypatch.setattr(documents, "TOGETHER", 10)
+    (tmp_path / "a.bin").write_bytes(b"\0" * 20)
+    (tmp_path / "b.txt").write_text("one")
+    (tmp_path / "c.txt").write_text("two")
+    assert sorted(loaded(tmp_path, "*").context.values()) == ["one", "two"]
+
+
+@pytest.fixture
+def markitdown(tmp_path, monkeypatch):
+    """Puts a module of that name in place, with this body of `convert`."""
+    monkeypatch.delitem(sys.modules, "markitdown", raising=False)
+
+    def put(body: str) -> None:
+        folder = tmp_path / "modules"
+        folder.mkdir()
+        (folder / "markitdown.py").write_text(CONVERTER + body)
+        monkeypatch.syspath_prepend(folder)
+
+    yield put
+    sys.modules.pop("markitdown", None)
+
+
+CONVERTER = """
+from types import SimpleNamespace as Result
+class MissingDependencyException(Exception): pass
+class FileConversionException(Exception): pass
+class MarkItDown:
+    def __init__(self, *, enable_plugins): assert not enable_plugins
+    def convert(self, path): """
+
+
+def test_a_document_is_converted(tmp_path, markitdown):
+    markitdown("return Result(text_content=f'# {path.read_text()}')")
+    (tmp_path / "a.HTML").write_text("one")
+    found = loaded(tmp_path, "a.HTML")
+    assert (found.context, found.notes) == ("# one", ("a.HTML: text taken from html",))
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("return Result(text_content=' ')", "maybe only pictures"),
+        (
+            "raise FileConversionException('broken')",
+            r"no text can be had from this msg \(FileConversionException\)",
+        ),
+        (
+            "raise FileConversionException('threw MissingDependencyException')",
+            r"pip install 'rlm-ollama\[docs\]'",
+        ),
+        ("0\nimport nosuchmodule", r"pip install 'rlm-ollama\[docs\]'"),
+    ],
+)
+def test_a_document_without_text_says_why(tmp_path, markitdown, body, says):
+    markitdown(body)
+    (tmp_path / "a.msg").write_bytes(b"x")
+    with pytest.raises(ContextError, match=says):
+        loaded(tmp_path, "a.msg")
+
+
+def test_html_is_its_source_without_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setattr(documents, "find_spec", lambda name: None)
+    (tmp_path / "a.html").write_text("<p>one")
+    found = loaded(tmp_path, "a.html")
+    assert found.context == tmp_path / "a.html"
+    assert "its source" in found.notes[0]
