@@ -8,8 +8,9 @@ import glob
 import io
 import json
 import os
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -82,94 +83,111 @@ class _Found:
 
     def __init__(self) -> None:
         self.files: dict[str, Path] = {}
+        self.keys: dict[str, str] = {}
+        # of the same files by their real paths, so that none is there twice
         self.asked: set[str] = set()
         # keys of files that were named themselves: one without text is an error
         self.skipped = Counter[str]()
         # reason -> number of files
 
     def add(self, source: str) -> None:
-        path = Path(source).expanduser()
-        if path.is_dir():
-            return self._add_folder(path)
-        if path.exists():
+        path = Path(os.path.expanduser(source))  # unlike Path's own, leaves ~$report.docx as it is
+        if os.path.isdir(path):
+            return self._add_folder(Path(os.path.abspath(path)))
+        if os.path.exists(path):
             return self._add_file(path, path.name, asked=True)
-        names = sorted(glob.glob(str(path), recursive=True)) if glob.has_magic(source) else []
-        if not names:
-            kind = "Nothing matches" if glob.has_magic(source) else "There is no file or folder"
-            raise ContextError(f"{kind} {source}.")
-        for name in names:
-            if os.path.isdir(name) and "**" not in source:
-                self._add_folder(Path(name))
-            elif os.path.isfile(name):
-                self._add_file(Path(name), os.path.relpath(name), asked=False)
-        return None
+        if glob.has_magic(source):
+            return self._add_glob(source, path)
+        raise ContextError(f"There is no file or folder {source}.")
 
     def _add_file(self, path: Path, key: str, *, asked: bool) -> None:
-        if path in self.files.values():
-            return
-        key = str(path) if key in self.files else key
-        self.files[key] = path
+        key = os.path.abspath(path) if key in self.files else key
+        key = self.keys.setdefault(os.path.realpath(path), key)
+        self.files.setdefault(key, path)
         if asked:
             self.asked.add(key)
         if len(self.files) > MOST_FILES:
             raise ContextError(f"That is more than {MOST_FILES:,} files. Name a smaller folder, or a glob.")
 
     def _add_folder(self, folder: Path) -> None:
-        folder = folder.absolute()
-        for path in _walk(folder, _rules_above(folder), self.skip):
+        for path in _walk(folder, _rules_above(folder), self.skipped):
             self._add_file(path, str(path.relative_to(folder.parent)), asked=False)
 
-    def skip(self, reason: str) -> None:
-        self.skipped[reason] += 1
+    def _add_glob(self, source: str, pattern: Path) -> None:
+        """Walks to what matches from the last folder before a wildcard: .gitignore holds from there on."""
+        names = map(os.path.abspath, glob.glob(str(pattern), recursive=True))
+        matches = [Path(name) for name in names if "**" not in source or os.path.isfile(name)]
+        if not matches:
+            raise ContextError(f"Nothing matches {source}.")
+        folders = {match.parent for match in matches}
+        only = {way: False for folder in folders for way in (folder, *folder.parents)}
+        only |= dict.fromkeys(matches, True)
+        base = next(way for way in Path(os.path.abspath(pattern)).parents if not glob.has_magic(str(way)))
+        for path in _walk(base, _rules_above(base), self.skipped, only):
+            self._add_file(path, os.path.relpath(path), asked=False)
 
     def notes(self) -> tuple[str, ...]:
         return tuple(f"{count:,} skipped: {reason}" for reason, count in self.skipped.items())
 
 
 Rules = Sequence[tuple[Path, "GitIgnoreSpec"]]
+Only = dict[Path, bool] | None
+# what a glob matches -> True, folders on the way there -> False; None: everything
 
 
-def _walk(folder: Path, rules: Rules, skip: Callable[[str], None]) -> Iterator[Path]:
+def _walk(folder: Path, rules: Rules, skipped: Counter[str], only: Only = None) -> Iterator[Path]:
     """Files in the folder and below, in order, without what .gitignore excludes."""
     rules = [*rules, *_rules(folder)]
     try:
         entries = sorted(folder.iterdir())
     except OSError:
-        skip("folders that cannot be read")
+        skipped["folders that cannot be read"] += 1
         return
-    for path in entries:
-        is_folder = path.is_dir()
-        if path.name in NEVER or path.is_symlink():
-            continue
-        if any(_matches(spec, path, base, is_folder) for base, spec in rules):
-            skip(".gitignore excludes them")
-        elif is_folder:
-            yield from _walk(path, rules, skip)
-        elif path.is_file():
+    for path in entries if only is None else filter(only.__contains__, entries):
+        matches = only is not None and only[path]
+        if path.name in NEVER:
+            skipped["folders such as .git and node_modules"] += 1
+        elif os.path.islink(path) and not matches:
+            skipped["symbolic links"] += 1
+        elif _ignored(path, rules, os.path.isdir(path)):
+            skipped[".gitignore excludes them"] += 1
+        elif os.path.isdir(path):
+            yield from _walk(path, rules, skipped, None if matches else only)
+        elif os.path.isfile(path):
             yield path
+        else:
+            skipped["no files, or they cannot be read"] += 1
 
 
-def _matches(spec: GitIgnoreSpec, path: Path, base: Path, is_folder: bool) -> bool:
-    return spec.match_file(path.relative_to(base).as_posix() + "/" * is_folder)
+def _ignored(path: Path, rules: Rules, is_folder: bool) -> bool:
+    """By the last rule that says something, as git does it."""
+    for base, spec in reversed(rules):
+        ignored = spec.check_file(path.relative_to(base).as_posix() + "/" * is_folder).include
+        if ignored is not None:
+            return ignored
+    return False
 
 
 def _rules_above(folder: Path) -> Rules:
     """Those of the folders above, up to the root of the repository; none outside of one."""
     above: list[tuple[Path, GitIgnoreSpec]] = []
-    for parent in folder.parents if not (folder / ".git").exists() else ():
-        above += _rules(parent)
-        if (parent / ".git").exists():
-            return above
+    for parent in folder.parents if not os.path.exists(folder / ".git") else ():
+        above = [*_rules(parent), *above]
+        if os.path.exists(parent / ".git"):
+            # who names a folder wants what is in it, also where all of that is excluded
+            return [rule for rule in above if not _ignored(folder / "?", [rule], False)]
     return []
 
 
 def _rules(folder: Path) -> Rules:
     from pathspec import GitIgnoreSpec
 
+    patterns: list[Any] = []
     with suppress(OSError):
-        lines = (folder / ".gitignore").read_text("utf-8", "replace").splitlines()
-        return [(folder, GitIgnoreSpec.from_lines(lines))]
-    return []
+        for line in (folder / ".gitignore").read_text("utf-8-sig", "replace").splitlines():
+            with suppress(ValueError, re.error):  # a line that is no pattern means nothing to git either
+                patterns += GitIgnoreSpec.from_lines([line]).patterns
+    return [(folder, GitIgnoreSpec(patterns))] if patterns else []
 
 
 def _one(key: str, path: Path, notes: tuple[str, ...]) -> Documents:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -40,6 +41,88 @@ def test_a_glob_and_a_file_make_a_dict(tmp_path, monkeypatch):
     for name in ("a.md", "b.md", "c.txt"):
         Path(name).write_text(name)
     assert set(documents.load(["*.md", "c.txt"]).context) == {"a.md", "b.md", "c.txt"}
+
+
+FOUND = "1 skipped: .gitignore excludes them"
+
+
+@pytest.mark.parametrize(
+    ("ignored", "files", "sources", "names", "notes"),
+    [
+        pytest.param(
+            "data/\n*.log",
+            "a.txt b.log data/c.txt node_modules/d.txt",
+            ["**/*"],
+            "a.txt",
+            ["2 skipped: .gitignore excludes them", "1 skipped: folders such as .git and node_modules"],
+            id="glob",
+        ),
+        pytest.param(
+            "*.log", "d/a.txt d/b.log d/e/c.txt", ["d*"], "d/a.txt d/e/c.txt", [FOUND], id="glob-folder"
+        ),
+        pytest.param("data/", "data/a.txt", ["data"], "data/a.txt", [], id="ignored-folder"),
+        pytest.param("data/*", "data/a.txt", ["data"], "data/a.txt", [], id="ignored-content"),
+        pytest.param("*.log", "src/a.py src/b.log", ["src"], "src/a.py", [FOUND], id="rules-above"),
+        pytest.param("*.log", "../other/a.log", ["../other"], "other/a.log", [], id="outside"),
+        pytest.param(
+            "*.log", "d/a.log d/b.log d/.gitignore", ["d"], "d/.gitignore d/b.log", [FOUND], id="negated"
+        ),
+        pytest.param(
+            "!\n\\\nfoo\\\n[z-a]\n*.log", "d/a b.log d/b.log", ["d"], "d/a", [FOUND], id="no-pattern"
+        ),
+        pytest.param("", "src/a.py src/b.py", ["src", "src/a.py"], "src/a.py src/b.py", [], id="twice"),
+        pytest.param("", "~$a.txt", ["~$a.txt"], "~$a.txt", [], id="no-home"),
+    ],
+)
+def test_what_is_found_in_a_repository(tmp_path, monkeypatch, ignored, files, sources, names, notes):
+    for name in [*(f"repo/{name}" for name in files.split()), "repo/.git/HEAD"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("!b.log")
+    (tmp_path / "repo" / ".gitignore").write_text(ignored)
+    monkeypatch.chdir(tmp_path / "repo")
+    found = documents.load(sources)
+    assert (sorted(found.names), list(found.notes)) == (names.split(), notes)
+
+
+def test_no_file_takes_the_key_of_another(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("x/src/a.py", "a.py", "src/a.py"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(name)
+    found = documents.load(["x/src", "a.py", "src/a.py"])
+    assert sorted(found.context.values()) == ["a.py", "src/a.py", "x/src/a.py"]
+
+
+def test_a_link_is_followed_where_it_is_named(tmp_path):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "a.txt").symlink_to(tmp_path / "b.txt")
+    (tmp_path / "b.txt").write_text("b")
+    os.mkfifo(tmp_path / "d" / "pipe")
+    assert loaded(tmp_path, "d/*.txt").context == tmp_path / "d" / "a.txt"
+    with pytest.raises(ContextError, match="1 skipped: symbolic links; 1 skipped: no files"):
+        loaded(tmp_path, "d")
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("~nouser/x", "There is no file or folder ~nouser/x."),
+        ("x" * 300, f"There is no file or folder {'x' * 300}."),
+        ("a\0b", "There is no file or folder a\0b."),
+        ("**/nothing", "Nothing matches **/nothing."),
+        ("bin", "There is no text in bin: 1 skipped: .gitignore excludes them; 2 skipped: binary, not text."),
+    ],
+)
+def test_what_is_not_there_is_told_in_one_line(tmp_path, monkeypatch, source, says):
+    monkeypatch.chdir(tmp_path)
+    Path("bin").mkdir()
+    for name in ("a", "b", "c.log"):
+        (tmp_path / "bin" / name).write_bytes(b"\0")
+    Path(".gitignore").write_text("*.log")
+    Path(".git").mkdir()
+    with pytest.raises(ContextError) as caught:
+        documents.load([source])
+    assert str(caught.value) == says
 
 
 def test_a_file_that_vanishes_is_skipped(tmp_path):
