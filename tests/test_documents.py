@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 
 from rlm import documents
 from rlm.errors import ContextError
+
+ROOT = Path(__file__).parents[1]
 
 
 def loaded(folder: Path, *sources: str) -> documents.Documents:
@@ -293,6 +296,14 @@ def test_a_document_without_text_says_why(tmp_path, markitdown, body, says):
     (tmp_path / "a.msg").write_bytes(b"x")
     with pytest.raises(ContextError, match=says):
         loaded(tmp_path, "a.msg")
+
+
+def test_every_kind_that_is_converted_has_its_reader_in_the_extra():
+    extra = re.search(r"markitdown\[(.*?)\]", (ROOT / "pyproject.toml").read_text())
+    readers = set(extra[1].split(","))
+    assert {kind[1:] for kind in documents.CONVERTED} - {"html", "htm", "epub", "msg"} | {
+        "outlook"
+    } == readers
 
 
 def test_html_is_its_source_without_the_extra(tmp_path, monkeypatch):
