@@ -14,6 +14,7 @@ from rlm.clients.base import Client, Options, sendable
 from rlm.errors import ClientError, ContextOverflow, InvalidReply, RLMError
 from rlm.history import History
 from rlm.parsing import is_complete, repeats_itself, split_thinking
+from rlm.sandbox.child.labels import ASKED
 from rlm.sandbox.child.shown import clip
 from rlm.types import Completion, Message, SubCall, Usage
 
@@ -105,8 +106,11 @@ class Calls:
     def ask_sub(self, prompt: str) -> str:
         """Answers `llm_query`: one sub call. Runs in several threads at once."""
         call, began = SubCall(clip(prompt, RECORDED), ""), time.monotonic()
+        options = self._sub_options()
+        if prompt.startswith(ASKED) and options.temperature is not None:
+            options = replace(options, temperature=0.0)  # one sample in ten would be another label
         try:
-            reply = self._complete(self.rlm.sub, [{"role": "user", "content": prompt}], self._sub_options())
+            reply = self._complete(self.rlm.sub, [{"role": "user", "content": prompt}], options)
             call = replace(call, reply=clip(reply.text.strip(), RECORDED), usage=reply.usage)
             if not call.reply:
                 raise ClientError("the model's reply was empty; ask in another way")

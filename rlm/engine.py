@@ -340,7 +340,7 @@ class _Run:
 
     def observe(self, turn: _Turn, complaint: str) -> str:
         """What the root is shown next."""
-        related = self.guide.related if self.guide else Related()
+        related = self.guide.saw(turn.executions) if self.guide else Related()
         output = ""
         if turn.executions:
             output = prompts.observation(turn.executions, self.calls.shown, self.prompt, related)

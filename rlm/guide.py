@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rlm import prompts
 from rlm.sandbox.child.finding import compounds
@@ -64,6 +65,12 @@ class Guide:
                     if parts & _words(name) and name.casefold() != self.related.missing.casefold():
                         return name
         return ""
+
+    def saw(self, executions: Sequence[Execution]) -> Related:
+        """What the context has of the question after these cells, which may have had its texts labelled."""
+        if self.related.unsaid == "labels" and any(map(prompts.has_labelled, executions)):
+            self.related = replace(self.related, unsaid="labelled")
+        return self.related
 
     def is_stuck(self, executions: Sequence[Execution]) -> bool:
         """Whether this turn and the one before it ended in an error: what stands there is what it copies."""

@@ -67,6 +67,7 @@ def _told(related: Related, kind: str = "lines") -> str:
 
 
 _LABELS = "The data does not name the labels: first have each text read with classify."
+_LABELLED = "The label of a row is row['label'], not in its text. Write other code."
 _STRANGE = "No line has a word of the question. These are unlike all others:\n{}"
 _SOME = "Some {} with words of the question:\n{}"
 
@@ -157,14 +158,16 @@ ROWS = " Its {} have fields: `rows` is the list of them as dicts, the first {}."
 def observation(executions: Sequence[Execution], limit: int, asked: str, related: Related) -> str:
     """What the root is shown after its cells ran; `limit`: characters for each cell."""
     last = executions[-1]
-    if not last.error and (last.value or last.stdout).strip() in NOTHING:
+    if not last.error and not (last.value or last.stdout.strip() or "print(" in last.code):
+        following = PRINT
+    elif not last.error and (last.value or last.stdout).strip() in NOTHING:
         following = nothing(asked, related)
     elif last.error and not last.error.startswith("LLMQueryError"):
         following = CORRECT
-    elif _has_labelled(last):
+    elif has_labelled(last):
         following = f"Question: {_ending(asked)}\n{COMPUTE}"
     else:
-        following = PART if _is_part(last, limit) else next_step(asked, last)
+        following = _narrow(asked, last) if _is_part(last, limit) else next_step(asked, last)
     return "\n\n".join([*(_observe(execution, limit) for execution in executions), following])
 
 
@@ -176,7 +179,7 @@ def _observe(execution: Execution, limit: int) -> str:
     return "\n".join(parts) or "Output: nothing. Use print(...) to see a value."
 
 
-def _has_labelled(execution: Execution) -> bool:
+def has_labelled(execution: Execution) -> bool:
     """Whether all that a cell has done is to have texts labelled."""
     return LABELLED in execution.stdout.rstrip().rpartition("\n")[2]
 
@@ -191,10 +194,14 @@ def _is_part(execution: Execution, limit: int) -> bool:
     return long or bool(re.search(r"^\w+ of [\d,]+ items, the first \d+:$", shown, re.MULTILINE))
 
 
-PART = (
-    "Only a part is shown. Write the next ```repl block: narrow it down, or count or compute with all of it, "
-    "and print the result."
-)
+def _narrow(asked: str, last: Execution) -> str:
+    """What may follow an output of which only a part is shown."""
+    whole = _whole(asked, last)
+    write = f"Only a part is shown. {whole}{'Otherwise write' if whole else 'Write'} the next ```repl block"
+    return f"{write}: narrow it down, or count or compute with all of it, and print the result."
+
+
+PRINT = "Write the next ```repl block, which prints what the answer depends on."
 CORRECT = "Correct this: write the next ```repl block."
 
 
@@ -202,8 +209,8 @@ def nothing(asked: str, related: Related) -> str:
     """After an output that has nothing in it."""
     if related.missing:
         told = f"{nowhere(related.missing)} {NOT_THERE} Otherwise write other code."
-    elif related.unsaid == "labels":
-        told = _LABELS
+    elif related.unsaid in ("labels", "labelled"):
+        told = _LABELS if related.unsaid == "labels" else _LABELLED
     elif related.lines:
         told = f"{_told(related)}\nAnswer from these lines, or write other code."
     else:
@@ -214,13 +221,23 @@ def nothing(asked: str, related: Related) -> str:
 
 
 def next_step(asked: str, last: Execution) -> str:
-    """What may follow an output: the answer, as a variable where it is too long to be written once more."""
+    """What may follow an output, or answer the question."""
+    whole = _whole(asked, last) if len(last.stdout or last.value or "") > LONG_ANSWER else ""
+    give = f"{whole}{'Otherwise give' if whole else 'Give'} the answer as FINAL(…)"
+    return (
+        f"Question: {_ending(asked)}\n{give}, or write the next ```repl block if the output does not have it."
+    )
+
+
+def _whole(asked: str, last: Execution) -> str:
+    """How to answer with the variable that a cell has shown, which would be long to write once more."""
     shown = re.fullmatch(r"(?:print\()?([^\W\d]\w*)\)?", last.code.strip().rpartition("\n")[2])
-    give = "Give"
-    if shown and len(last.stdout or last.value or "") > LONG_ANSWER:
-        give = f"If all of that is the answer, reply with FINAL({shown[1]}). Otherwise give"
-    todo = f"{give} the answer as FINAL(…), or write the next ```repl block if the output does not have it."
-    return f"Question: {_ending(asked)}\n{todo}"
+    if not shown or _ASKS_FOR_A_NUMBER.search(asked):
+        return ""
+    return f"If all of that is the answer, reply with FINAL({shown[1]}). "
+
+
+_ASKS_FOR_A_NUMBER = re.compile(r"\b(?:how (?:many|often|much)|number of|count)\b", re.IGNORECASE)
 
 
 def _ending(asked: str) -> str:
@@ -245,8 +262,8 @@ def start_again(error: str, related: Related) -> str:
 
 def same_again(execution: Execution) -> str:
     """To code that was run before."""
-    if _has_labelled(execution):
-        return "The labels are there. Count them now, as in: print(Counter(row['label'] for row in rows))"
+    if has_labelled(execution):
+        return f"The labels are there already, each as row['label']. {COMPUTE}"
     return SAME_AGAIN
 
 

@@ -102,7 +102,8 @@ class Related:
     missing: str = ""
     # a name in the question that is nowhere in the context
     unsaid: str = ""
-    # of it: "labels", which are not written there, or "words", of which none is; the lines are then others
+    # of it: "labels", which are not written there ("labelled" once they have been read), or "words", of which
+    # none is; the lines are then others
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,7 @@ class SubClient:
         self.answer = answer
         self.concurrency = concurrency
         self.prompts: list[str] = []
+        self.options: list[Options] = []
         self.at_once = self.most_at_once = 0
         self._lock = threading.Lock()
         self._window = window
@@ -71,6 +72,7 @@ class SubClient:
         prompt = messages[-1]["content"]
         with self._lock:
             self.prompts.append(prompt)
+            self.options.append(options)
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
         try:

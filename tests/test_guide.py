@@ -391,8 +391,10 @@ def test_rows_keep_their_labels_when_others_are_read_and_a_failed_call_costs_no_
 
     with Sandbox(lines, query=fail) as repl:
         repl.execute("classify([row['says'] for row in rows[:2]], ['vowel', 'other'])")
-        shown = repl.execute("classify([row['says'] for row in rows[2:]], {'vowel': 'a', 'other': 'b'})")
-        assert shown.value == "['other', '']"
+        shown = repl.execute(
+            "print(classify([row['says'] for row in rows[2:]], {'vowel': 'a', 'other': 'b'}))"
+        )
+        assert shown.stdout.endswith("['other', '']\n")
         assert repl.execute("[row['label'] for row in rows]").value == "['vowel', 'other', 'other', '']"
 
 
@@ -419,6 +421,41 @@ def test_rows_have_the_labels_of_their_texts_but_not_in_the_place_of_the_datas_o
         assert repl.execute("[row['label'] for row in rows]").value == "[0, 1, 2, 3]"
 
 
+def test_labels_that_are_told_are_not_shown_once_more_and_need_no_call_themselves():
+    sub = SubClient(sub_model)
+    lines = "".join(f"by: {n} | says: {word}\n" for n, word in enumerate(["apple", "pear", "fig"]))
+    with Sandbox(lines, query=lambda prompt: asked(sub, prompt)) as repl:
+        first = repl.execute("classify([row['says'] for row in rows], ['vowel', 'other'])")
+        assert first.value is None and "classify: 2 other, 1 vowel\n" in first.stdout
+        again = repl.execute("print(classify([row['label'] for row in rows], ['vowel', 'other']))")
+        assert again.stdout.endswith("['vowel', 'other', 'other']\n")
+        assert "is row['label'], as in {'by': 0, 'says': 'apple'" in repl.execute("[1]['apple']").error
+    assert len(sub.prompts) == 3
+
+
+def test_labels_are_the_likeliest_and_read_in_both_orders():
+    sub = SubClient(lambda _: "love")
+    code = "classify(['my purse is gone'], ['love', 'money']), llm_query(context[:90])"
+    run(cell(code), "FINAL(1)", "FINAL(1)", sub_client=sub, temperature=0.5)
+    assert [options.temperature for options in sub.options] == [0.0, 0.5]
+    assert "- love\n- money\n\nWhich of them (money, love) fits" in sub.prompts[0]
+
+
+def test_code_that_finds_nothing_after_labels_are_read_is_told_where_they_are():
+    client, _ = run(
+        cell("classify([row['text'] for row in rows], ['love', 'money'])"),
+        cell("print([row for row in rows if row['text'] == 'love'])"),
+        cell("found = 1"),
+        "FINAL(money)",
+        question=ASKS,
+        context=LINES,
+        sub_client=SubClient(lambda _: "money"),
+    )
+    assert "That found nothing. The label of a row is row['label'], not in its text." in client.shown(2)
+    assert "That found nothing" not in client.shown(3)
+    assert "block, which prints what the answer depends on." in client.shown(3)
+
+
 def test_data_that_cannot_be_looked_through_costs_no_variable():
     with Sandbox([10**5000], query=sub_model) as repl:
         repl.execute("kept = 1")
@@ -432,6 +469,10 @@ def test_a_long_output_can_be_given_as_the_answer_by_its_variable(show):
     client, result = run(cell(code.replace("COUNT", "400")), "FINAL(pairs)")
     assert "If all of that is the answer, reply with FINAL(pairs)." in client.shown(1)
     assert result.value[:2] == [[0, 0], [1, 1]]
+    client, _ = run(cell("pairs = list(range(90))\npairs"), "FINAL(pairs)")
+    assert "Only a part is shown. If all of that is the answer, reply with FINAL(pairs)." in client.shown(1)
+    client, _ = run(cell(code.replace("COUNT", "400")), "FINAL(1)", question="How many pairs are there?")
+    assert "If all of that is the answer" not in client.shown(1)
     client, _ = run(cell(code.replace("COUNT", "4")), "FINAL(1)")
     assert "If all of that is the answer" not in client.shown(1)
 
@@ -457,7 +498,7 @@ def test_a_question_of_labels_that_the_data_does_not_name_is_answered_by_classif
         sub_client=SubClient(lambda _: "money"),
     )
     assert "The data does not name the labels" in client.shown(0)
-    assert "labels = classify([row['Letter']" in client.requests[0][2]["content"]
+    assert "classify([row['Letter']" in client.requests[0][2]["content"]
     assert "computes the answer with row['label']" in client.shown(1)
     assert "Counter({'money': 200})" in client.shown(2)
 

@@ -114,6 +114,8 @@ class Repl:
         self._labels: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
         # what classify has found, by labels with their meanings, then by text
         self._has_labelled = False
+        self._said: list[str] | None = None
+        # labels that classify has told of
         self.running = self.asking = self.stop_asked = False
         self.module = types.ModuleType("__main__")
         self.names = self.module.__dict__
@@ -178,19 +180,19 @@ class Repl:
         meanings = {str(label): str(labels[label]) if isinstance(labels, dict) else "" for label in labels}
         if len(meanings) < 2:
             raise ValueError("classify needs two labels or more")
-        known = self._labels.setdefault(tuple(meanings.items()), {})
+        known = self._labels.setdefault(tuple(meanings.items()), {label: label for label in meanings})
         if unread := read_labels(_texts("classify", texts), meanings, known, self.llm_query_batched):
             told = f"classify: {len(unread)} texts got no label and have '', such as {unread[0]:.200}"
             self.output.write(told + "\n")
         found = [known.get(text, "") for text in texts]
-        self._label_rows(known, found)
+        self._said = found if self._label_rows(known, found) else None
         return found
 
-    def _label_rows(self, known: dict[str, str], latest: list[str]) -> None:
-        """Gives `rows` the labels that their texts have, unless the data has labels of its own."""
+    def _label_rows(self, known: dict[str, str], latest: list[str]) -> bool:
+        """Gives `rows` the labels that their texts have, unless the data has its own; says so."""
         rows = self._rows()
         if not self._has_labelled and any("label" in row for row in rows):
-            return
+            return False
         self._has_labelled = True
         labelled = []
         for row in rows:
@@ -200,6 +202,7 @@ class Repl:
         if labelled:
             counts = ", ".join(f"{n:,} {label or 'without'}" for label, n in Counter(latest).most_common(20))
             self.output.write(f"classify: {counts}\n{len(labelled):,}{LABELLED}{brief(labelled[0])}\n")
+        return bool(labelled)
 
     def search(self, pattern: str, text: Any = None) -> list[str]:
         """Lines of a str, items of a list or entries of a dict that match a regular expression.
@@ -344,7 +347,7 @@ class Repl:
         finally:
             self.mend()
             self.restore()
-        return None if value is None else show(value, self.output_limit)
+        return None if value is None or value is self._said else show(value, self.output_limit)
 
     def _prepare(self, node: ast.AST) -> None:
         """Mends or refuses what small models often write, before any of the cell has run."""
@@ -411,6 +414,8 @@ class Repl:
         key = error.args[0] if isinstance(error, KeyError) and error.args else None
         if rows and isinstance(key, str) and key not in rows[0] and f"[{key!r}]" in text.replace('"', "'"):
             return f" is no field of `rows`: use one of {', '.join(map(repr, rows[0]))}"
+        if rows and self._has_labelled and "indices must be integers" in text:
+            return f"\n(the label of each of `rows` is row['label'], as in {brief(rows[0])})"
         if rows:
             return f"\n(`rows` is a list of {len(rows):,} dicts, such as {brief(rows[0])})"
         if not isinstance(context, (list, tuple, dict)) or not context:
