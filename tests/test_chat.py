@@ -142,10 +142,11 @@ def test_a_real_model_answers_over_a_real_book(chat, tmp_path):
     assert "Pelonias" in (tmp_path / "talk.md").read_text()
 
 
-def test_the_answer_is_shown_as_markdown(server, chat):
-    server.replies += [Reply("FINAL(There are **two** of `them`.)")]
-    shown = chat().enter("How many?")
-    assert "There are two of them." in shown
+def test_the_answer_is_shown_as_markdown_and_a_value_as_it_is(server, chat):
+    server.replies += [Reply("FINAL(There are **two** of `them`.)"), Reply("FINAL(['**', '*a*', '**'])")]
+    terminal = chat()
+    assert "There are two of them." in terminal.enter("How many?")
+    assert "['**', '*a*', '**']" in terminal.enter("Which?")
 
 
 def test_the_conversation_and_the_variables_live_on(server, chat):
@@ -304,6 +305,19 @@ def test_ctrl_c_in_a_streaming_reply_stops_it_and_keeps_the_session(server, chat
     assert "Stopped. Found so far:\nfound 7" in shown
     assert server.hung_up.wait(WAIT)
     assert "\n7\n" in terminal.enter("x?")
+
+
+def test_of_long_output_a_part_is_shown_as_it_is_after_ctrl_c(server, chat):
+    server.replies += [Reply(cell("for n in range(100): print(f'__{n}__')")), Reply(endless=True)]
+    terminal = chat()
+    terminal.child.send("Go on\r")
+    terminal.until("turn 2")
+    while server.generated < 20:
+        time.sleep(0.01)
+    terminal.child.sendintr()
+    shown = terminal.until("2004h").partition("Found so far:")[2]
+    assert {"__0__", "88", "__99__"} < set(shown.split())
+    assert "__50__" not in shown
 
 
 def test_ctrl_c_in_a_sub_call_stops_it_and_keeps_the_session(server, chat):

@@ -15,10 +15,11 @@ import pytest
 from conftest import descendants, lives
 from fakes import ScriptedClient, SubClient, cell, failing
 from rich.console import Console
+from rich.markdown import Markdown
 from servers import FakeOllama, Reply
 
 from rlm import RLM, Cancel, cli, events
-from rlm.cli.display import Display, prepare, summary
+from rlm.cli.display import Display, markdown, prepare, summary
 from rlm.tasks import niah
 from rlm.types import SubCall
 
@@ -229,6 +230,43 @@ def test_a_batch_has_a_bar_and_below_it_how_far_it_is():
 
 def test_markup_in_outputs_is_shown_as_it_is():
     assert "[bold]x[/bold] [/]" in rendered(ScriptedClient([cell("print('[bold]x[/bold] [/]')"), "FINAL(1)"]))
+
+
+WIDE = [f"{'|'.join(f'{word}{n}' for n in range(30))}\n" for word in ("column", "value")]
+
+
+@pytest.mark.parametrize(
+    ("text", "rendered"),
+    [
+        ("There are **two** of `them`.", True),
+        ("# Title\n\n* **Cost:** $5\n* *really* **(old)**, **\"Moby\"** and **`x`**", True),
+        ("1. one\n2. two\n   - below\n\n```python\ndef f():\n    return 1\n```\nend", True),
+        (f"| name | about |\n|---|---|\n| rug | {'soft ' * 30}|", True),
+        ("Take __init__.py.", False),
+        ("'*.py', '*.md' and '**/*.c', '**/*.h'", False),
+        ("2**3 and 4**5", False),
+        ("<div>hello</div> <http://x>", False),
+        ("1. x\n5. y", False),
+        ("1. x\n3. y\n2. z", False),
+        ("def f():\n    return 1", False),
+        ("a [link](http://x)", False),
+        ("a \\* b &amp; c", False),
+        ("-", False),
+        ("> 5", False),
+        ("a\n====", False),
+        ("[a]: b", False),
+        (f"{WIDE[0]}{'|'.join(['---'] * 30)}\n{WIDE[1]}", False),
+    ],
+)
+def test_an_answer_is_rendered_only_where_nothing_of_it_is_lost(text, rendered):
+    console = Console(file=io.StringIO(), width=60, force_terminal=True)
+    assert isinstance(markdown(text, console), Markdown) == rendered
+
+
+def test_rendered_lines_stay_lines():
+    console = Console(file=io.StringIO(), width=60, color_system=None)
+    console.print(markdown("**one**\ntwo", console))
+    assert [line.strip() for line in console.file.getvalue().splitlines()] == ["one", "two"]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.padding import Padding
 from rich.text import Text
 
@@ -25,7 +24,7 @@ from rlm import __version__, documents
 from rlm.cancel import Cancel
 from rlm.cli import DONE, guarded, interruptible
 from rlm.cli.ask import OTHER_MODELS, add_options, answer, build
-from rlm.cli.display import Display, code, outcome, printable, shortened, size_of, summary
+from rlm.cli.display import Display, code, markdown, outcome, printable, shortened, size_of, summary
 from rlm.clients.ollama import Ollama
 from rlm.documents import Documents
 from rlm.errors import Cancelled, ConfigurationError, RLMError
@@ -170,16 +169,19 @@ class Chat:
             found = "Found so far:" if result.answer else "Nothing was found so far."
             self.say(f"Stopped. {found}", "yellow")
         if result.answer or result.stop_reason != "cancelled":
-            self.show_answer(result.answer or "(no answer)")
+            self.show_answer(result)
         if not self.args.quiet:
             self.say(summary(result), "dim")
 
-    def show_answer(self, text: str) -> None:
-        text = printable(text)
+    def show_answer(self, result: RLMResult) -> None:
+        """Prose as Markdown, values as they are; of a question that was stopped, its last output in part."""
+        stopped = result.stop_reason == "cancelled"
+        text = self.short(result.answer) if stopped else printable(result.answer) or "(no answer)"
         if self.args.plain or not self.console.is_terminal:
             self.console.print(Text(text), soft_wrap=True)
         else:
-            self.console.print(Padding(Markdown(text, code_theme="ansi_dark"), (1, 0)))
+            prose = isinstance(result.value, str) and not stopped
+            self.console.print(Padding(markdown(text, self.console) if prose else Text(text), (1, 0)))
 
     # Commands
 

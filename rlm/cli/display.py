@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from rich.columns import Columns
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
+from rich.markdown import Markdown
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.segment import Segment
@@ -30,6 +32,12 @@ SILENCE = 8.0
 # seconds of waiting for a reply to begin before the display says what may be going on
 REFRESHES = 4
 # a second; each one takes time from a model on the same CPU
+PROSE = 20_000
+# characters of an answer that may be rendered as Markdown
+EMPHASIS = re.compile(r"(?<![\w*])(\*{1,3})([\"“(]?[\w$`](?:[^*\n]*[\w.,:;!?)%`])?[\"”]?)\1(?![\w*])")
+MARKS = re.compile(r"(?m)^\s*(?:#{1,6}|[-*])\s|^\s*```\w*$|^[-:|\s]{3,}$|(?<=\d)[.)](?=\s)|[`|]|\s")
+# what Markdown may leave out; other marks may be meant as they are, as in __init__.py
+INDENTED = re.compile(r"(?ms)^```.*?^```|(^[ \t]+)(?![-*] |\d+[.)] |\s)")
 
 
 class Display:
@@ -179,6 +187,19 @@ class _Tail:
 def code(text: str) -> RenderableType:
     """Python as it is shown, on light and dark backgrounds."""
     return Syntax(printable(text), "python", theme="ansi_dark", background_color="default", word_wrap=True)
+
+
+def markdown(text: str, console: Console) -> RenderableType:
+    """A text as Markdown, line by line; as it is, where more than marks would be lost."""
+    rendered = Markdown(text.replace("\n", "  \n"), code_theme="ansi_dark")
+    if len(text) > PROSE or any(found[1] for found in INDENTED.finditer(text)):
+        return Text(text)
+    kept = MARKS.sub("", EMPHASIS.sub(r"\2", text))
+    options = (console.options, console.options.update(width=1000))  # wide, no table breaks its lines
+    shown, wide = ("".join(segment.text for segment in console.render(rendered, how)) for how in options)
+    rest = iter(wide)
+    whole = not Counter(kept) - Counter(shown) and all(letter in rest for letter in kept)
+    return rendered if whole else Text(text)
 
 
 def outcome(execution: Execution, short: Callable[[str], str]) -> Iterator[RenderableType]:
