@@ -46,7 +46,7 @@ class Session:
         self._context = context
         self._repl: Sandbox | None = None
         self._news: list[str] = []
-        # what has happened since the last question
+        # what has happened since the last answer
         self._asked = self._closed = False
         self._one_at_a_time = threading.RLock()
 
@@ -94,7 +94,8 @@ class Session:
         with self._one_at_a_time:
             kept = self._repl is None or self._repl.load(context)
             self._context, self.about = context, about
-            self._news = [prompts.CONTEXT_REPLACED] if kept else [prompts.CONTEXT_REPLACED, prompts.LOST]
+            news = [*self._news, prompts.CONTEXT_REPLACED] + [prompts.LOST] * (not kept)
+            self._news = list(dict.fromkeys(news))
             return kept
 
     def clear(self) -> None:
@@ -147,7 +148,7 @@ class Session:
             news=self._news,
             related=related,
         )
-        self._asked, self._news = True, []
+        self._asked = True
         return message
 
     def told(self, window: int) -> str:
@@ -181,6 +182,8 @@ class Session:
 
     def _remember(self, prompt: str, result: RLMResult) -> None:
         answered = result.stop_reason in ("final", "max_iterations")
+        if answered:  # else nobody knows whether the model was told
+            self._news = []
         self.exchanges.append((prompt, result.answer if answered else prompts.unanswered(result.stop_reason)))
 
 
