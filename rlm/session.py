@@ -79,9 +79,9 @@ class Session:
                 result = error.result
                 raise
             finally:
-                self._keep_repl()
                 if result:
                     self._remember(prompt, result)
+                self.keep_repl()
 
     def load(self, context: Any, *, about: str = "") -> bool:
         """Puts another context in the place of the present one; the model is told with the next question.
@@ -169,7 +169,7 @@ class Session:
             )
         return text
 
-    def _keep_repl(self) -> None:
+    def keep_repl(self) -> None:
         """Makes the REPL ready for the next question, whatever has become of the last one."""
         if not self._repl or self._closed:
             return
