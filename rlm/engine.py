@@ -289,7 +289,13 @@ class _Run:
         """Runs the reply's cells in order, up to an error or an answer."""
         for code in action.cells:
             self.emit(events.CellStarted(code))
-            execution = replace(repl.execute(code), sub_calls=self.calls.take_sub_calls())
+            try:
+                execution = repl.execute(code)
+            except Cancelled:
+                self.session.keep_repl()
+                turn.executions.append(replace(repl.stopped(code), sub_calls=self.calls.take_sub_calls()))
+                raise
+            execution = replace(execution, sub_calls=self.calls.take_sub_calls())
             turn.executions.append(execution)
             for limit in execution.limits:
                 self.emit(events.LimitHit(limit))

@@ -46,7 +46,7 @@ class Session:
         self._context = context
         self._repl: Sandbox | None = None
         self._news: list[str] = []
-        # what has happened since the last question
+        # what has happened since the last answer
         self._asked = self._closed = False
         self._one_at_a_time = threading.RLock()
 
@@ -79,9 +79,9 @@ class Session:
                 result = error.result
                 raise
             finally:
-                self._keep_repl()
                 if result:
                     self._remember(prompt, result)
+                self.keep_repl()
 
     def load(self, context: Any, *, about: str = "") -> bool:
         """Puts another context in the place of the present one; the model is told with the next question.
@@ -94,7 +94,8 @@ class Session:
         with self._one_at_a_time:
             kept = self._repl is None or self._repl.load(context)
             self._context, self.about = context, about
-            self._news = [prompts.CONTEXT_REPLACED] if kept else [prompts.CONTEXT_REPLACED, prompts.LOST]
+            news = [*self._news, prompts.CONTEXT_REPLACED] + [prompts.LOST] * (not kept)
+            self._news = list(dict.fromkeys(news))
             return kept
 
     def clear(self) -> None:
@@ -138,7 +139,7 @@ class Session:
         """
         earlier, kept = self.told(window), prompts.kept(repl.variables() if self._asked else [])
         given = [earlier, *self._news, kept, f"{prompts.describe(repl.context)}\n{self.about}".strip()]
-        self._asked, self._news = True, []
+        self._asked = True
         lines = repl.context.get("type") == "str"
         return prompts.first_message(given, prompt, related, lines=lines, asked_before=bool(earlier))
 
@@ -160,7 +161,7 @@ class Session:
             )
         return text
 
-    def _keep_repl(self) -> None:
+    def keep_repl(self) -> None:
         """Makes the REPL ready for the next question, whatever has become of the last one."""
         if not self._repl or self._closed:
             return
@@ -173,6 +174,8 @@ class Session:
 
     def _remember(self, prompt: str, result: RLMResult) -> None:
         answered = result.stop_reason in ("final", "max_iterations")
+        if answered:  # else nobody knows whether the model was told
+            self._news = []
         self.exchanges.append((prompt, result.answer if answered else prompts.unanswered(result.stop_reason)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -15,9 +16,17 @@ import pexpect
 import pytest
 from conftest import descendants, lives
 from fakes import cell
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
+from prompt_toolkit.history import InMemoryHistory
+from rich.console import Console
 from servers import FakeOllama, Reply
 
-from rlm.cli.chat import fenced, main, paths
+from rlm import Cancel
+from rlm.cli.ask import add_options, build
+from rlm.cli.chat import Chat, fenced, main, paths, transcript
+from rlm.cli.editor import _Completer, _history
+from rlm.types import RLMResult
 
 ROOT = Path(__file__).parents[1]
 MODEL = "llama3.1:8b"
@@ -140,10 +149,11 @@ def test_a_real_model_answers_over_a_real_book(chat, tmp_path):
     assert "Pelonias" in (tmp_path / "talk.md").read_text()
 
 
-def test_the_answer_is_shown_as_markdown(server, chat):
-    server.replies += [Reply("FINAL(There are **two** of `them`.)")]
-    shown = chat().enter("How many?")
-    assert "There are two of them." in shown
+def test_the_answer_is_shown_as_markdown_and_a_value_as_it_is(server, chat):
+    server.replies += [Reply("FINAL(There are **two** of `them`.)"), Reply("FINAL(['**', '*a*', '**'])")]
+    terminal = chat()
+    assert "There are two of them." in terminal.enter("How many?")
+    assert "['**', '*a*', '**']" in terminal.enter("Which?")
 
 
 def test_the_conversation_and_the_variables_live_on(server, chat):
@@ -203,8 +213,9 @@ def test_what_was_entered_is_there_in_the_next_run(server, chat, tmp_path):
 
 
 def test_every_command(server, chat, tmp_path):
-    (tmp_path / "a b.txt").write_text("some text")
-    server.replies += [Reply(cell("print('hello' + 'world')")), Reply("FINAL(the answer)")]
+    for name in ("a b.txt", "out file.txt"):
+        (tmp_path / name).write_text("some text")
+    server.replies += [Reply(cell("print('hello' + 'world', '\\ud800')")), Reply("FINAL(the answer)")]
     terminal = chat("--plain")
     listed = terminal.enter("/help")
     assert all(
@@ -214,21 +225,29 @@ def test_every_command(server, chat, tmp_path):
     assert "Nothing has been asked yet." in terminal.enter("/last")
     terminal.enter("A question")
     last = terminal.enter("/last")
-    assert "print('hello' + 'world')" in last
+    assert "print('hello' + 'world', " in last
     assert "helloworld" in last
     assert "1 question · 2 turns · 0 sub calls" in terminal.enter("/usage")
     assert "model: other:1b" in terminal.enter("/model other:1b")
     assert "sub model: tiny" in terminal.enter("/recursive-model tiny")
+    assert "sub model: other:1b" in terminal.enter("/recursive-model other:1b")
+    terminal.enter(f"/model {MODEL}")
+    assert f"sub model: {MODEL}" in terminal.enter("/recursive-model")  # that is, the root model
+    terminal.enter("/model other:1b")
     assert "think: off" in terminal.enter("/think off")
     assert "think: auto" in terminal.enter("/think auto")
     assert "/think takes on, off or auto." in terminal.enter("/think maybe")
     assert "context: str, 9 characters · a b.txt" in terminal.enter("/context a b.txt")
+    assert "dict, 2 items" in terminal.enter("/context add out file.txt")
     assert "no context" in terminal.enter("/context clear")
     assert "forgotten" in terminal.enter("/clear")
-    assert "1 question saved to out.md." in terminal.enter("/save out.md")
-    saved = (tmp_path / "out.md").read_text()
+    for name in ("my talk.md", "'my talk.md'", "~x.md"):
+        assert f"1 question saved to {name.strip(chr(39))}." in terminal.enter(f"/save {name}")
+    saved = (tmp_path / "my talk.md").read_text()
     assert "## A question\n\nthe answer\n" in saved
-    assert "```python\nprint('hello' + 'world')\n```" in saved
+    assert "```python\nprint('hello' + 'world', '\\ud800')\n```" in saved
+    assert "helloworld ?" in saved
+    assert "*llama3.1:8b · 2 iterations" in saved
     server.replies += [Reply("FINAL(ok)")]
     terminal.enter("With the other model?")
     assert server.chats[-1]["model"] == "other:1b"
@@ -275,15 +294,19 @@ def test_a_context_is_loaded_and_replaced_in_mid_session(server, chat, tmp_path)
         ("/model opnai:x", 'do you mean "openai:"?'),
         ("/save /nowhere/x.md", "No such file or directory"),
         ("/save", "Name the file"),
+        ("/save there.md", "there.md is there already"),
+        ("/context ~nouser/x", "Error: "),
     ],
 )
-def test_an_error_is_one_line_and_the_session_goes_on(server, chat, command, says):
+def test_an_error_is_one_line_and_the_session_goes_on(server, chat, tmp_path, command, says):
+    (tmp_path / "there.md").write_text("mine")
     server.replies += [Reply("FINAL(still here)")]
     terminal = chat(columns=200)
     shown = terminal.enter(command)
     assert says in shown
     assert "Traceback" not in shown
     assert "still here" in terminal.enter("Are you there?")
+    assert (tmp_path / "there.md").read_text() == "mine"
     assert server.chats[-1]["model"] == MODEL
 
 
@@ -304,9 +327,22 @@ def test_ctrl_c_in_a_streaming_reply_stops_it_and_keeps_the_session(server, chat
     assert "\n7\n" in terminal.enter("x?")
 
 
+def test_of_long_output_a_part_is_shown_as_it_is_after_ctrl_c(server, chat):
+    server.replies += [Reply(cell("for n in range(100): print(f'__{n}__')")), Reply(endless=True)]
+    terminal = chat()
+    terminal.child.send("Go on\r")
+    terminal.until("turn 2")
+    while server.generated < 20:
+        time.sleep(0.01)
+    terminal.child.sendintr()
+    shown = terminal.until("2004h").partition("Found so far:")[2]
+    assert {"__0__", "88", "__99__"} < set(shown.split())
+    assert "__50__" not in shown
+
+
 def test_ctrl_c_in_a_sub_call_stops_it_and_keeps_the_session(server, chat):
     server.replies += [
-        Reply(cell("y = 8\nllm_query('Read this: ' + str(y))")),
+        Reply(cell("y = 8\nprint('found', y)\nllm_query('Read this: ' + str(y))")),
         Reply(stalls="before"),
         Reply("FINAL(y)"),
     ]
@@ -315,7 +351,9 @@ def test_ctrl_c_in_a_sub_call_stops_it_and_keeps_the_session(server, chat):
     while len(asked(server)) < 2:
         time.sleep(0.01)
     terminal.child.sendintr()
-    assert "Stopped. Nothing was found so far." in terminal.until("2004h")
+    shown = terminal.until("2004h")
+    assert re.search("turn 1 · .* · 1 sub call · The cell was stopped.", shown)
+    assert "Stopped. Found so far:\nfound 8" in shown
     assert server.hung_up.wait(WAIT)
     assert "\n8\n" in terminal.enter("y?")
 
@@ -348,6 +386,41 @@ def test_a_server_that_dies_and_comes_back(server, chat):
     assert "two" in terminal.enter("Third?")
 
 
+def test_a_server_that_is_gone_leaves_the_settings(server, chat):
+    terminal = chat("--plain", columns=200)
+    server.go_away(None)
+    for line in ("/think on", "/model other:1b", "Is anybody there?"):
+        shown = terminal.enter(line)
+        assert 'Is "ollama serve" running?' in shown
+        assert shown.count("Trying again") <= 1
+        assert "Traceback" not in shown
+    assert "think: auto" in terminal.enter("/think")
+    assert f"model: {MODEL}" in terminal.enter("/model")
+
+
+def test_ctrl_c_stops_a_command(chat, tmp_path):
+    os.mkfifo(tmp_path / "endless.txt")
+    terminal = chat()
+    terminal.child.send("/context endless.txt\r")
+    terminal.until("Loading")
+    terminal.child.sendintr()
+    assert "Stopped." in terminal.until("2004h")
+
+
+def test_a_second_ctrl_c_asks_for_no_result(server, chat):
+    server.replies += [Reply(cell("sum(range(10**12))")), Reply("FINAL(ok)")]  # takes no signal
+    terminal = chat("--plain")
+    terminal.child.send("Loop\r")
+    while not server.chats:
+        time.sleep(0.01)
+    time.sleep(1)
+    terminal.child.sendintr()
+    time.sleep(0.5)
+    terminal.child.sendintr()
+    assert "Stopped.\n" in terminal.until("2004h")
+    assert "ok" in terminal.enter("And now?")
+
+
 # Looks
 
 
@@ -369,6 +442,38 @@ def test_without_colour_no_colour_is_written(server, chat, off):
     assert not re.search(r"\x1b\[[0-9;]*(3[0-7]|9[0-7]|38;)[0-9;]*m", terminal.child.before)
 
 
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("/context docs/My", "/context 'docs/My Docs"),
+        ("/context add 'docs/My Docs/a", "/context add 'docs/My Docs/a.txt'"),
+        ("/save it", "/save it's.txt"),
+        ("/context it's.txt \"docs/It", "/context it's.txt \"docs/It's mine.txt\""),
+        ("/model b", "/model b:1b"),
+        ("/clear ", None),
+    ],
+)
+def test_paths_with_spaces_are_completed_in_quotes(tmp_path, monkeypatch, typed, completed):
+    monkeypatch.chdir(tmp_path)
+    Path("docs/My Docs").mkdir(parents=True)
+    for name in ("docs/My Docs/a.txt", "docs/It's mine.txt", "it's.txt"):
+        Path(name).write_text("")
+    commands = {"/context": "paths", "/save": "paths", "/model": lambda: ["a:1b", "b:1b"], "/clear": None}
+    found = [
+        typed[: len(typed) + completion.start_position] + completion.text
+        for completion in _Completer(commands).get_completions(Document(typed), CompleteEvent())
+    ]
+    assert found == ([completed] if completed else [])
+
+
+def test_without_a_home_there_is_a_history_of_this_run(monkeypatch):
+    def homeless(self: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    assert isinstance(_history(), InMemoryHistory)
+
+
 # Without a terminal
 
 
@@ -380,6 +485,7 @@ def run(server: FakeOllama, folder: Path, *command: str, given: str = "") -> tup
         cwd=folder,
         capture_output=True,
         text=True,
+        errors="surrogateescape",
         timeout=60,
     )
     return done.returncode, done.stdout, done.stderr
@@ -387,9 +493,10 @@ def run(server: FakeOllama, folder: Path, *command: str, given: str = "") -> tup
 
 def test_without_a_terminal_the_answer_alone_is_printed(server, tmp_path):
     (tmp_path / "book.txt").write_text("a rug\n")
-    server.replies += [Reply(cell("print(context)")), Reply("FINAL(one **rug**)")]
-    done = run(server, tmp_path, str(ROOT / "chat.py"), "-c", "book.txt", given="How many rugs?\n")
-    assert done == (0, "one **rug**\n", "")
+    server.replies += [Reply(cell("print(context)")), Reply(cell("FINAL('one **rug** \\ud800')"))]
+    done = run(server, tmp_path, str(ROOT / "chat.py"), "-c", "book.txt", given="How many \udcff rugs?\n")
+    assert done == (0, "one **rug** ?\n", "")
+    assert "How many \ufffd rugs?" in asked(server)[0]
 
 
 def test_ask_gives_the_whole_result_as_json(server, tmp_path):
@@ -403,19 +510,73 @@ def test_ask_gives_the_whole_result_as_json(server, tmp_path):
 
 
 ASK = "import sys; from rlm import cli; sys.exit(cli.main())"
+USAGE = ("total_prompt_tokens", "total_completion_tokens", "total_cached_tokens")
 
 
-def test_without_a_model_two_lines_say_how_to_get_one(server, tmp_path):
-    code, out, err = run(server, tmp_path, str(ROOT / "chat.py"), "-m", "nosuch", given="?")
+def test_files_may_follow_the_options(server, tmp_path):
+    (tmp_path / "a.txt").write_text("one")
+    server.replies += [Reply("FINAL(1)")]
+    code, out, err = run(server, tmp_path, "-c", ASK, "ask", "How many?", "-m", MODEL, "a.txt")
+    assert (code, out, err) == (0, "1\n", "")
+    assert "the file a.txt" in last_question(server)
+
+
+def test_a_run_that_fails_is_printed_as_json_too(server, tmp_path):
+    server.replies += [Reply(cell("print('found')")), *[Reply(failure="refused")] * 4]
+    code, out, err = run(server, tmp_path, "-c", ASK, "ask", "?", "--json")
+    assert (code, json.loads(out)["stop_reason"], json.loads(out)["answer"]) == (1, "error", "found")
+    assert err.startswith("Error: ")
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        ("nosuch", "ollama pull nosuch"),
+        ("groq:", "GROQ_API_KEY"),
+        ("local:/nowhere/x.gguf", "/nowhere/x.gguf"),
+        ("opnai:x", 'do you mean "openai:"?'),
+    ],
+)
+def test_without_a_model_two_lines_say_how_to_get_one(server, tmp_path, model, says):
+    code, out, err = run(server, tmp_path, str(ROOT / "chat.py"), "-m", model, given="?")
     assert (code, out) == (1, "")
     first, second = err.splitlines()
-    assert "ollama pull nosuch" in first
+    assert says in first
     assert "local:" in second
 
 
 def test_a_missing_file_is_one_line(server, tmp_path):
     code, out, err = run(server, tmp_path, str(ROOT / "chat.py"), "-c", "nowhere", given="?")
     assert (code, out, err) == (2, "", "Error: There is no file or folder nowhere.\n")
+
+
+def test_an_answer_cannot_steer_the_terminal(server):
+    server.replies += [Reply(cell("FINAL('a\\x1b[2Jb')"))]
+    env = os.environ | {"OLLAMA_HOST": server.url, "PYTHONPATH": str(ROOT)}
+    child = pexpect.spawn(sys.executable, ["-c", ASK, "ask", "?"], env=env, encoding="utf-8", timeout=WAIT)
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.before.endswith("a\ufffd[2Jb\r\n")
+
+
+def test_the_policy_is_that_of_the_repl(server):
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    args = parser.parse_args(["--policy", "best-effort", "--host", server.url])
+    assert build(args, Console(), Cancel()).policy == "best-effort"
+
+
+def test_installed_models_are_asked_for_once(server):
+    args = argparse.Namespace(model=MODEL, host=server.url, context=[], verbose=False)
+    chat = Chat(args, Console())
+    assert {MODEL, "other:1b"} < set(chat.models())
+    assert chat.models() == chat.models()
+    assert len(server.requests) == 1
+
+
+def test_a_question_of_several_lines_has_its_first_as_heading():
+    result = RLMResult("42", 1, 0.1, dict.fromkeys(USAGE, 0), "final")
+    assert "## Sum\n\n```text\n# 1\n2\n```\n\n42\n" in transcript([("Sum\n# 1\n2", MODEL, result)])
 
 
 def test_a_fence_is_longer_than_those_in_the_text():

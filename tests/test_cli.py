@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,12 +16,13 @@ import pytest
 from conftest import descendants, lives
 from fakes import ScriptedClient, SubClient, cell, failing
 from rich.console import Console
+from rich.markdown import Markdown
 from servers import FakeOllama, Reply
 
 from rlm import RLM, Cancel, cli, events
-from rlm.cli.display import Display, prepare, summary
+from rlm.cli.display import Display, markdown, prepare, summary
 from rlm.tasks import niah
-from rlm.types import SubCall
+from rlm.types import SubCall, Usage
 
 ROOT = Path(__file__).parents[1]
 MODEL = "qwen3:0.6b"
@@ -152,6 +154,14 @@ def test_the_command_knows_its_version(capsys):
     assert capsys.readouterr().out.startswith("rlm-ollama ")
 
 
+def test_an_error_of_the_system_is_one_line(capsys):
+    def body(_cancel: Cancel) -> int:
+        raise OSError(36, "File name too long", "x")
+
+    assert cli.guarded(body) == cli.FAILED
+    assert capsys.readouterr().err == "Error: [Errno 36] File name too long: 'x'\n"
+
+
 def test_an_unknown_command_names_the_known_ones(capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main(["dmeo"])
@@ -172,9 +182,7 @@ def rendered(client: ScriptedClient, *, terminal: bool = False, verbose: bool = 
 def test_the_display_shows_code_output_and_tokens_of_each_turn():
     out = rendered(ScriptedClient([cell("print('hello')\n1 / 0"), "FINAL(1)"]))
     assert "scripted · context: str, 3 characters" in out
-    assert (
-        "print('hello')\n1 / 0\n" in out.replace(" \n", "\n").replace("  \n", "\n") or "print('hello')" in out
-    )
+    assert re.search(r"^print\('hello'\) *\n1 / 0 *\n", out, re.MULTILINE)
     assert "  hello" in out
     assert "ZeroDivisionError" in out
     assert "turn 1 · " in out
@@ -190,8 +198,14 @@ def test_the_display_shows_long_output_in_part_unless_asked():
 def test_the_display_counts_sub_calls_and_names_failures():
     replies = [cell("try:\n    llm_query('x' + context)\nexcept Exception:\n    pass"), "FINAL(1)"]
     out = rendered(ScriptedClient(replies), sub_client=SubClient(failing))
-    assert "sub call failed: no answer to" in out
-    assert "1 sub call" in out
+    assert "1 sub call failed: no answer to" in out
+    assert out.count("1 sub call") == 2
+
+
+def test_sub_calls_of_a_batch_that_fail_are_one_line():
+    replies = [cell("llm_query_batched(['x' + context] * 9)"), "FINAL(1)"]
+    out = rendered(ScriptedClient(replies), sub_client=SubClient(failing))
+    assert re.findall(r"\d+ sub calls? failed: no answer", out) == ["9 sub calls failed: no answer"]
 
 
 def test_the_display_works_in_a_terminal_and_cleans_up():
@@ -215,20 +229,79 @@ def test_a_reply_that_begins_anew_is_shown_once():
     assert "one" not in console.file.getvalue()
 
 
-def test_a_batch_has_a_bar_and_below_it_how_far_it_is():
-    console = Console(file=io.StringIO(), width=60, force_terminal=True, color_system=None)
-    display = Display(console)
-    asked, answered = events.SubCallStarted("?"), events.SubCallFinished(SubCall("?", "!"))
-    for event in (events.TurnStarted(1), events.CellStarted("x"), *[asked] * 70, *[answered] * 63):
+ASKED, ANSWERED = events.SubCallStarted("?"), events.SubCallFinished(SubCall("?", "!", Usage(9, 1)))
+
+
+@pytest.mark.parametrize(
+    ("work", "bar", "status"),
+    [
+        pytest.param([ASKED] * 70 + [ANSWERED] * 63, 36, "630 tokens · sub calls 63 of 70", id="batch"),
+        pytest.param([ASKED, ANSWERED] * 7 + [ASKED], 0, "70 tokens · sub calls 7 of 8", id="one by one"),
+        pytest.param(
+            [ASKED] * 5 + [ANSWERED] * 5 + [ASKED] * 10 + [ANSWERED] * 2,
+            8,
+            "70 tokens · sub calls 7 of 15",
+            id="the second batch of a cell",
+        ),
+        pytest.param(
+            [*[ASKED, ANSWERED] * 5, events.CellStarted("y"), *[ASKED] * 10, *[ANSWERED] * 2],
+            8,
+            "70 tokens · sub calls 2 of 10",
+            id="another cell",
+        ),
+        pytest.param([ASKED, ANSWERED, events.TurnStarted(2)], 0, "10 tokens", id="another turn"),
+    ],
+)
+def test_a_batch_has_a_bar_and_below_it_how_far_it_is(work, bar, status):
+    console = Console(file=io.StringIO(), width=70, force_terminal=True, color_system=None)
+    display = Display(console, collapse=True)
+    for event in (events.TurnStarted(1), events.CellStarted("x"), *work):
         display(event)
     console.print(display._work_in_progress())
-    bar, status = console.file.getvalue().splitlines()[-2:]
-    assert "━" * 36 in bar
-    assert status.rstrip().endswith("sub calls 63 of 70")
+    above, last = console.file.getvalue().splitlines()[-2:]
+    assert last.rstrip().endswith(status)
+    assert above.count("━") == bar
 
 
 def test_markup_in_outputs_is_shown_as_it_is():
     assert "[bold]x[/bold] [/]" in rendered(ScriptedClient([cell("print('[bold]x[/bold] [/]')"), "FINAL(1)"]))
+
+
+WIDE = [f"{'|'.join(f'{word}{n}' for n in range(30))}\n" for word in ("column", "value")]
+
+
+@pytest.mark.parametrize(
+    ("text", "rendered"),
+    [
+        ("There are **two** of `them`.", True),
+        ('# Title\n\n* **Cost:** $5\n* *really* **(old)**, **"Moby"** and **`x`**', True),
+        ("1. one\n2. two\n   - below\n\n```python\ndef f():\n    return 1\n```\nend", True),
+        (f"| name | about |\n|---|---|\n| rug | {'soft ' * 30}|", True),
+        ("Take __init__.py.", False),
+        ("'*.py', '*.md' and '**/*.c', '**/*.h'", False),
+        ("2**3 and 4**5", False),
+        ("<div>hello</div> <http://x>", False),
+        ("1. x\n5. y", False),
+        ("1. x\n3. y\n2. z", False),
+        ("def f():\n    return 1", False),
+        ("a [link](http://x)", False),
+        ("a \\* b &amp; c", False),
+        ("-", False),
+        ("> 5", False),
+        ("a\n====", False),
+        ("[a]: b", False),
+        (f"{WIDE[0]}{'|'.join(['---'] * 30)}\n{WIDE[1]}", False),
+    ],
+)
+def test_an_answer_is_rendered_only_where_nothing_of_it_is_lost(text, rendered):
+    console = Console(file=io.StringIO(), width=60, force_terminal=True)
+    assert isinstance(markdown(text, console), Markdown) == rendered
+
+
+def test_rendered_lines_stay_lines():
+    console = Console(file=io.StringIO(), width=60, color_system=None)
+    console.print(markdown("**one**\ntwo", console))
+    assert [line.strip() for line in console.file.getvalue().splitlines()] == ["one", "two"]
 
 
 @pytest.mark.parametrize(

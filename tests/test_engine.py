@@ -350,6 +350,24 @@ def test_cancelling_ends_the_run_with_what_was_found():
     assert (result.answer, result.stop_reason) == ("found it", "cancelled")
 
 
+@pytest.mark.parametrize("reason", ["cancelled", "timeout"])
+def test_what_a_stopped_cell_had_done_is_kept(reason):
+    cancel = Cancel()
+
+    def observe(event: events.Event) -> None:
+        if isinstance(event, events.SubCallFinished):
+            cancel.set(reason)
+
+    loop = "print('found it')\nwhile True: llm_query('Read: ' + context[:3])"
+    client, sub = ScriptedClient([cell("print('before')"), cell(loop)]), SubClient(str.upper)
+    rlm = RLM(root_client=client, sub_client=sub, on_event=observe)
+    result = rlm.completion("?", TEXT, cancel=cancel)
+    assert (result.answer, result.stop_reason) == ("found it", reason)
+    stopped = result.trajectory[-1].executions[-1]
+    assert (stopped.code, stopped.stdout, stopped.error) == (loop, "found it\n", "The cell was stopped.")
+    assert stopped.sub_calls[0].prompt == "Read: the"
+
+
 def test_cancelling_the_task_ends_the_run():
     started = threading.Event()
     observe = lambda event: started.set() if isinstance(event, events.CellStarted) else None  # noqa: E731

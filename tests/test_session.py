@@ -100,6 +100,18 @@ def test_a_context_is_replaced_and_variables_are_kept(data):
     assert "\nIt is b.txt." in client.shown(2)
 
 
+def test_a_new_context_is_told_until_a_question_is_answered():
+    client, rlm = scripted("FINAL(1)", ClientError("gone"), "FINAL(2)", "FINAL(3)")
+    with rlm.session("first") as session:
+        session.completion("?")
+        session.load("second")
+        with pytest.raises(ClientError):
+            session.completion("?")
+        session.completion("?")
+        session.completion("?")
+    assert ["`context` is new" in client.shown(turn) for turn in range(4)] == [False, True, True, False]
+
+
 def test_a_file_is_loaded_by_its_path(tmp_path):
     file = tmp_path / "b.txt"
     file.write_text("second\n" * 1000)
@@ -143,7 +155,8 @@ def test_a_context_for_which_there_is_no_room_takes_a_new_process():
     with rlm.session("first") as session:
         session.completion("?")
         assert not session.load("y" * (250 * 2**20))
-        assert session.completion("?").value == 250 * 2**20
+        assert session.load("y")
+        assert session.completion("?").value == 1
     assert "your earlier variables are lost" in client.shown(2)
 
 

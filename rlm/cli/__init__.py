@@ -48,7 +48,7 @@ def guarded(body: Callable[[Cancel], int], *, without_model: str = "") -> int:
     try:
         with interruptible() as cancel:
             return body(cancel)
-    except RLMError as error:
+    except (RLMError, OSError) as error:
         if cancel.reason:
             return INTERRUPTED
         print(f"Error: {error}", file=sys.stderr)

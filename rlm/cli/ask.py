@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -13,11 +14,13 @@ from rich.console import Console
 from rlm import __version__, documents, events
 from rlm.cancel import Cancel
 from rlm.cli import DONE, FAILED, INTERRUPTED, guarded
-from rlm.cli.display import prepare
+from rlm.cli.display import prepare, printable
 from rlm.clients.fit import NUM_CTX
 from rlm.clients.llama_cpp import DEFAULT_MODEL as EMBEDDED
 from rlm.clients.resolve import resolve
 from rlm.engine import RLM
+from rlm.errors import ConfigurationError, ModelNotFound, RLMError
+from rlm.sandbox.policy import POLICIES
 
 MODEL = "llama3.1:8b"
 OTHER_MODELS = (
@@ -33,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("files", nargs="*", help="files, folders and globs: the context")
     parser.add_argument("--json", action="store_true", help="print the whole result, with all turns")
     add_options(parser)
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
     args.context = [*args.context, *args.files]
     return guarded(lambda cancel: answer(args, args.question, cancel), without_model=OTHER_MODELS)
 
@@ -54,15 +57,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--host", help="Ollama's address (default: OLLAMA_HOST, or localhost:11434)")
     add("--max-iterations", type=int, default=15, help="root turns of a question (default: 15)")
     add(
-        "--num-ctx",
-        type=int,
-        default=NUM_CTX,
-        help=f"ceiling of Ollama's window, tokens (default: {NUM_CTX})",
+        "--num-ctx", type=int, default=NUM_CTX, help=f"ceiling of Ollama's window (default: {NUM_CTX} tokens)"
     )
     add("--temperature", type=float, default=0.6, help="of sampling (default: 0.6)")
-    add(
-        "--think", action=argparse.BooleanOptionalAction, help="thinking mode (default: as the model does it)"
-    )
+    add("--think", action=argparse.BooleanOptionalAction, help="thinking (default: as the model does it)")
+    add("--policy", choices=POLICIES, default="strict", help="confinement of the REPL (default: strict)")
     add("--pull", action="store_true", help="let Ollama download a model that is missing")
     add("--version", action="version", version=f"rlm-ollama {__version__}")
 
@@ -73,12 +72,19 @@ def answer(args: argparse.Namespace, question: str, cancel: Cancel) -> int:
     found = documents.load(args.context)
     for note in found.notes:
         errors.print(note, markup=False)
+    as_json = json.JSONEncoder(default=str).encode if getattr(args, "json", False) else None
     with build(args, errors, cancel).session(found.context, about=found.about) as session:
-        result = session.completion(question, cancel=cancel)
-    if getattr(args, "json", False):
-        print(json.dumps(asdict(result), ensure_ascii=False, default=str))
+        try:
+            result = session.completion(question, cancel=cancel)
+        except RLMError as error:
+            if as_json and error.result:
+                print(as_json(asdict(error.result)))
+            raise
+    if as_json:
+        print(as_json(asdict(result)))
     elif result.answer:
-        print(result.answer)
+        text = printable(result.answer) if sys.stdout.isatty() else result.answer
+        print(text.encode("utf-8", "replace").decode())
     return INTERRUPTED if cancel.reason else DONE if result.answer else FAILED
 
 
@@ -91,12 +97,15 @@ def build(
     """The engine that the options ask for, its models loaded.
 
     Raises:
-        ConfigurationError, ClientError: a model cannot be had.
+        ClientError: a model cannot be had.
     """
 
     def client(name: str) -> Any:
-        found = resolve(name, host=args.host, num_ctx=args.num_ctx, think=args.think, pull=args.pull)
-        prepare(found, console, cancel)
+        try:
+            found = resolve(name, host=args.host, num_ctx=args.num_ctx, think=args.think, pull=args.pull)
+            prepare(found, console, cancel)
+        except ConfigurationError as error:  # no key, no file, no such provider
+            raise ModelNotFound(str(error)) from error
         return found
 
     root = client(args.model)
@@ -106,5 +115,6 @@ def build(
         max_iterations=args.max_iterations,
         think=args.think,
         temperature=args.temperature,
+        policy=args.policy,
         on_event=on_event,
     )

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import copy
 import difflib
 import logging
 import os
 import re
 import shlex
+import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.padding import Padding
 from rich.text import Text
 
@@ -25,7 +25,18 @@ from rlm import __version__, documents
 from rlm.cancel import Cancel
 from rlm.cli import DONE, guarded, interruptible
 from rlm.cli.ask import OTHER_MODELS, add_options, answer, build
-from rlm.cli.display import Display, code, outcome, printable, shortened, size_of, summary
+from rlm.cli.display import (
+    Display,
+    code,
+    counted,
+    markdown,
+    outcome,
+    printable,
+    shortened,
+    size_of,
+    summary,
+    tokens,
+)
 from rlm.clients.ollama import Ollama
 from rlm.documents import Documents
 from rlm.errors import Cancelled, ConfigurationError, RLMError
@@ -45,8 +56,8 @@ class Command:
     takes: str
     # as /help shows it
     help: str
-    completes: Callable[[], Iterable[str]] | None = tuple
-    # what can follow; None: paths
+    completes: Callable[[], Iterable[str]] | Literal["paths"] | None = None
+    # what can follow, if anything can
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,21 +66,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_options(parser)
     parser.add_argument("--quiet", action="store_true", help="show the answers only")
     parser.add_argument("--plain", action="store_true", help="no colour, no markup, nothing that moves")
-    parser.add_argument(
-        "--verbose", action="store_true", help="keep the code and whole outputs on the screen"
-    )
+    parser.add_argument("--verbose", action="store_true", help="keep code and whole outputs on the screen")
     args = parser.parse_args(argv)
-    console = Console(
-        no_color=True if args.plain else None,
-        force_terminal=False if args.plain else None,
-        highlight=False,
-        soft_wrap=False,
-    )
+    off = False if args.plain else None
+    console = Console(highlight=False, no_color=args.plain or None, force_terminal=off)
 
     def body(cancel: Cancel) -> int:
         if sys.stdin.isatty():
             return Chat(args, console).run(cancel)
-        return answer(args, sys.stdin.read(), cancel)
+        return answer(args, sys.stdin.buffer.read().decode("utf-8", "replace"), cancel)
 
     return guarded(body, without_model=OTHER_MODELS)
 
@@ -84,17 +89,22 @@ class Chat:
         self.sources: list[str] = args.context
         # files, folders and globs that the context is made of
         self.documents = Documents()
-        self.results: list[tuple[str, RLMResult]] = []
-        # questions and how they ended; an error without a result is not there
+        self.results: list[tuple[str, str, RLMResult]] = []
+        # questions, root models and how they ended; an error without a result is not there
+        self.installed: list[str] = []
         self.session: Session
+        self.warned: set[str] = set()
+        # kinds of warnings that this question has given
+        self.saved: set[Path] = set()
+        # files that are this conversation's
         self.leaving = False
         self.commands = {
-            "/context": Command(self.set_context, "FILE …", "load files, folders or globs", None),
+            "/context": Command(self.set_context, "FILE …", "load files, folders or globs", "paths"),
             "/model": Command(self.set_model, "NAME", "take another root model", self.models),
             "/recursive-model": Command(self.set_sub, "NAME", "take another sub model", self.models),
             "/think": Command(self.set_think, "on|off|auto", "set the thinking mode", lambda: THINK),
             "/clear": Command(self.clear, "", "forget the conversation; context and variables stay"),
-            "/save": Command(self.save, "FILE", "write the conversation as Markdown", None),
+            "/save": Command(self.save, "FILE", "write the conversation as Markdown", "paths"),
             "/last": Command(self.last, "", "what the model did for the last answer, cell by cell"),
             "/usage": Command(self.usage, "", "tokens and seconds so far"),
             "/help": Command(self.help, "", "this list"),
@@ -106,8 +116,10 @@ class Chat:
     def run(self, cancel: Cancel) -> int:
         """Reads and answers until the user leaves."""
         logging.getLogger("rlm").addHandler(_LogLines(self))
-        self.documents = documents.load(self.sources)
+        with self.console.status("Loading"):
+            self.documents = documents.load(self.sources)
         rlm = build(self.args, self.console, cancel, self.observer())
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # stops what is no question
         with rlm.session(self.documents.context, about=self.documents.about) as self.session:
             self.greet()
             self.converse()
@@ -115,7 +127,8 @@ class Chat:
 
     def greet(self) -> None:
         if not self.args.quiet:
-            self.say(f"rlm {__version__} · {self.args.model} · {size_of(self.session.context)}", "dim")
+            self.say(f"rlm {__version__} · {self.args.model}", "dim")
+            self.tell_context()
             self.say("Ask a question. /help lists the commands, Alt-Enter begins a new line.", "dim")
             self.tell_notes()
 
@@ -145,8 +158,8 @@ class Chat:
                 self.ask(line)
         except (Cancelled, KeyboardInterrupt):
             self.say("Stopped.", "yellow")
-        except (RLMError, OSError) as error:
-            self.say(f"Error: {error}", "red")
+        except Exception as error:  # whatever it is, the conversation and its variables are worth more
+            self.say(f"Error: {str(error) or type(error).__name__}", "red")
 
     def command(self, name: str, rest: str) -> None:
         if name in self.commands:
@@ -158,28 +171,32 @@ class Chat:
 
     def ask(self, question: str) -> None:
         """One query of the session, stopped by Ctrl-C."""
+        self.warned.clear()
         try:
             with interruptible() as cancel, nullcontext() if self.args.quiet else self.display:
                 result = self.session.completion(question, cancel=cancel)
         except RLMError as error:
             if error.result:
-                self.results.append((question, error.result))
+                self.results.append((question, self.args.model, error.result))
             raise
-        self.results.append((question, result))
+        self.results.append((question, self.args.model, result))
         if result.stop_reason == "cancelled":
             found = "Found so far:" if result.answer else "Nothing was found so far."
             self.say(f"Stopped. {found}", "yellow")
         if result.answer or result.stop_reason != "cancelled":
-            self.show_answer(result.answer or "(no answer)")
+            self.show_answer(result)
         if not self.args.quiet:
             self.say(summary(result), "dim")
 
-    def show_answer(self, text: str) -> None:
-        text = printable(text)
+    def show_answer(self, result: RLMResult) -> None:
+        """Prose as Markdown, values as they are; of a question that was stopped, its last output in part."""
+        stopped = result.stop_reason == "cancelled"
+        text = self.display.short(result.answer) if stopped else printable(result.answer) or "(no answer)"
         if self.args.plain or not self.console.is_terminal:
             self.console.print(Text(text), soft_wrap=True)
         else:
-            self.console.print(Padding(Markdown(text, code_theme="ansi_dark"), (1, 0)))
+            prose = isinstance(result.value, str) and not stopped
+            self.console.print(Padding(markdown(text, self.console) if prose else Text(text), (1, 0)))
 
     # Commands
 
@@ -187,11 +204,11 @@ class Chat:
         """Replaces the context by what is named, or adds it; alone, shows what is loaded."""
         if not rest:
             return self.tell_context()
-        sources = [] if rest == "clear" else paths(rest)
-        if sources[:1] == ["add"]:
-            sources = self.sources + sources[1:]
-        found = documents.load(sources)
+        first, _, more = rest.partition(" ")
+        present = self.sources if first == "add" else []
+        sources = [] if rest == "clear" else present + paths(more.strip() if first == "add" else rest)
         with self.console.status("Loading"):
+            found = documents.load(sources)
             kept = self.session.load(found.context, about=found.about)
         self.documents, self.sources = found, sources
         self.tell_context()
@@ -210,29 +227,28 @@ class Chat:
             self.say(note, "yellow")
 
     def set_model(self, name: str) -> None:
-        self.change(model=name or None)
+        if name:
+            self.change(model=name)
         self.say(f"model: {self.args.model}")
 
     def set_sub(self, name: str) -> None:
-        self.change(recursive_model=name or None)
+        if name:
+            self.change(recursive_model=name if name != self.args.model else None)
         self.say(f"sub model: {self.args.recursive_model or self.args.model}")
 
     def set_think(self, mode: str) -> None:
         if mode and mode not in THINK:
             raise ConfigurationError("/think takes on, off or auto.")
         if mode:
-            self.args.think = THINK[mode]
-            self.change()
+            self.change(think=THINK[mode])
         self.say(f"think: {next(word for word, value in THINK.items() if value == self.args.think)}")
 
-    def change(self, **options: str | None) -> None:
+    def change(self, **options: str | bool | None) -> None:
         """Takes another model or setting, if it can be had, from the next question on."""
-        given = {name: value for name, value in options.items() if value}
-        args = copy.copy(self.args)
-        vars(args).update(given)
+        args = argparse.Namespace(**vars(self.args) | options)
         with interruptible() as cancel:
             self.session.rlm = build(args, self.console, cancel, self.observer())
-        self.args = args
+        self.args, self.installed = args, []
 
     def clear(self, _rest: str) -> None:
         self.session.clear()
@@ -241,15 +257,18 @@ class Chat:
     def save(self, rest: str) -> None:
         if not rest:
             raise ConfigurationError("Name the file: /save FILE")
-        file = Path(paths(rest)[0]).expanduser()
-        file.write_text(transcript(self.args.model, self.results), "utf-8")
-        self.say(f"{len(self.results)} question{'s' * (len(self.results) != 1)} saved to {file}.")
+        file = Path(os.path.expanduser(rest.strip("\"'")))
+        if file.exists() and file not in self.saved:
+            raise ConfigurationError(f"{file} is there already; name another file.")
+        file.write_bytes(transcript(self.results).encode("utf-8", "replace"))
+        self.saved.add(file)
+        self.say(f"{counted(len(self.results), 'question')} saved to {file}.")
 
     def last(self, _rest: str) -> None:
         if not self.results:
             self.say("Nothing has been asked yet.")
             return
-        question, result = self.results[-1]
+        question, _, result = self.results[-1]
         self.say(question, "bold")
         for number, turn in enumerate(result.trajectory, 1):
             self.say(f"turn {number} · {turn.seconds:.1f} s", "dim")
@@ -257,29 +276,23 @@ class Chat:
                 self.say(turn.reply.strip() or "(empty reply)")
             for execution in turn.executions:
                 self.console.print(code(execution.code))
-                for shown in outcome(execution, self.short):
+                for shown in outcome(execution, self.display.short):
                     self.console.print(shown)
                 for call in execution.sub_calls:
                     asked, said = (shortened(text, 200) for text in (call.prompt, call.error or call.reply))
-                    self.console.print(
-                        Padding(Text(f"llm_query: {asked}\n-> {said}", "magenta"), (0, 0, 0, 2))
-                    )
+                    told = Text(f"llm_query: {asked}\n-> {said}", "magenta")
+                    self.console.print(Padding(told, (0, 0, 0, 2)))
         self.say(summary(result), "dim")
 
-    def short(self, text: str) -> str:
-        return printable(text) if self.args.verbose else shortened(text, self.console.width * 3)
-
     def usage(self, _rest: str) -> None:
-        results = [result for _, result in self.results]
+        results = [result for *_, result in self.results]
         usage = Counter[str]()
         for result in results:
             usage.update(result.usage)
         calls = sum(len(e.sub_calls) for r in results for turn in r.trajectory for e in turn.executions)
         self.say(
-            f"{len(results)} question{'s' * (len(results) != 1)} · {sum(r.iterations for r in results)} turns"
-            f" · {calls} sub calls · {sum(r.total_time for r in results):.1f} s"
-            f" · {usage['total_prompt_tokens']:,} ({usage['total_cached_tokens']:,} cached) tokens in, "
-            f"{usage['total_completion_tokens']:,} out"
+            f"{counted(len(results), 'question')} · {counted(sum(r.iterations for r in results), 'turn')}"
+            f" · {counted(calls, 'sub call')} · {sum(r.total_time for r in results):.1f} s · {tokens(usage)}"
         )
 
     def help(self, _rest: str) -> None:
@@ -294,11 +307,12 @@ class Chat:
     # What they need
 
     def models(self) -> list[str]:
-        """Names of the installed models, for completion."""
-        try:
-            return sorted(Ollama(self.args.model, host=self.args.host).available())
-        except RLMError:
-            return []
+        """Names of the installed models, for completion; asked for once."""
+        with suppress(RLMError):
+            self.installed = self.installed or sorted(
+                Ollama(self.args.model, host=self.args.host).available()
+            )
+        return self.installed
 
     def observer(self) -> Callable[..., object] | None:
         return None if self.args.quiet else self.display
@@ -317,16 +331,18 @@ def paths(rest: str) -> list[str]:
         return [rest]
 
 
-def transcript(model: str, results: Sequence[tuple[str, RLMResult]]) -> str:
+def transcript(results: Sequence[tuple[str, str, RLMResult]]) -> str:
     """A conversation as Markdown, with the code of each turn."""
-    parts = [f"# A conversation with {model}"]
-    for question, result in results:
-        parts += [f"## {question}", result.answer or f"(no answer: {result.stop_reason})"]
+    parts = ["# A conversation"]
+    for question, model, result in results:
+        first, _, more = question.partition("\n")
+        parts += [f"## {first}", *([fenced(more, "text")] if more else [])]
+        parts.append(result.answer or f"(no answer: {result.stop_reason})")
         cells = [execution for turn in result.trajectory for execution in turn.executions]
         for cell in cells:
             shown = "\n".join(text for text in (cell.stdout.rstrip(), cell.value, cell.error) if text)
             parts += [fenced(cell.code, "python"), *([fenced(shown, "text")] if shown else [])]
-        parts.append(f"*{summary(result)}*")
+        parts.append(f"*{model} · {summary(result)}*")
     return "\n\n".join(parts) + "\n"
 
 
@@ -337,12 +353,15 @@ def fenced(text: str, language: str) -> str:
 
 
 class _LogLines(logging.Handler):
-    """Shows the library's warnings as lines of the chat."""
+    """Shows the library's warnings as lines of the chat; of those that differ in numbers only, the first."""
 
     def __init__(self, chat: Chat) -> None:
         super().__init__(logging.WARNING)
         self.chat = chat
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not self.chat.args.quiet:
-            self.chat.say(record.getMessage(), "yellow")
+        text = record.getMessage()
+        kind = re.sub(r"[\d.]+", "", text)
+        if not self.chat.args.quiet and kind not in self.chat.warned:
+            self.chat.warned.add(kind)
+            self.chat.say(text, "yellow")

@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None, *, model: str = MODEL) -> int:
         parser.error("--lines must be at least 1")
     if args.seed is None:
         args.seed = random.randrange(10_000)
-    return guarded(lambda cancel: run(args, model, Console(), cancel))
+    return guarded(lambda cancel: run(args, model, Console(highlight=False), cancel))
 
 
 def run(args: argparse.Namespace, model: str, console: Console, cancel: Cancel) -> int:
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace, model: str, console: Console, cancel: Cancel) 
     client = resolve(name, host=args.host, pull=args.pull)
     prepare(client, console, cancel)
     sample = niah.sample(args.seed, lines=args.lines)
-    console.print(f"A number is hidden in {args.lines:,} random lines (seed {args.seed}).", highlight=False)
+    console.print(f"A number is hidden in {args.lines:,} random lines (seed {args.seed}).")
     with Display(console, verbose=args.verbose) as display:
         rlm = RLM(root_client=client, on_event=display)
         result = rlm.completion(sample.question, sample.context, cancel=cancel)
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace, model: str, console: Console, cancel: Cancel) 
     verdict = "stopped" if stopped else "right" if right else f"wrong, it is {sample.gold}"
     answer = Text.assemble("\nAnswer: ", (printable(result.answer) or "(none)", "bold"), " · ")
     console.print(answer.append(verdict, "green" if right else "red"))
-    console.print(summary(result), style="dim", highlight=False)
+    console.print(summary(result), style="dim")
     return INTERRUPTED if stopped else DONE if right else FAILED
 
 
@@ -68,5 +68,5 @@ def available(model: str, host: str | None, console: Console) -> str:
         reason = f"Ollama at {client.host} does not have {model} (to get it: --pull)."
     except ClientError:
         reason = f"No Ollama at {client.host}."
-    console.print(f"{reason} Taking the embedded model {EMBEDDED}.", highlight=False, soft_wrap=True)
+    console.print(f"{reason} Taking the embedded model {EMBEDDED}.", soft_wrap=True)
     return f"local:{EMBEDDED}"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
 from rich.columns import Columns
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
+from rich.markdown import Markdown
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.segment import Segment
@@ -30,6 +32,10 @@ SILENCE = 8.0
 # seconds of waiting for a reply to begin before the display says what may be going on
 REFRESHES = 4
 # a second; each one takes time from a model on the same CPU
+EMPHASIS = re.compile(r"(?<![\w*])(\*{1,3})([\"“(]?[\w$`](?:[^*\n]*[\w.,:;!?)%`])?[\"”]?)\1(?![\w*])")
+MARKS = re.compile(r"(?m)^\s*(?:#{1,6}|[-*])\s|^\s*```\w*$|^[-:|\s]{3,}$|(?<=\d)[.)](?=\s)|[`|]|\s")
+# what Markdown may leave out; other marks may be meant as they are, as in __init__.py
+INDENTED = re.compile(r"(?ms)^```.*?^```|(^[ \t]+)(?![-*] |\d+[.)] |\s)")
 
 
 class Display:
@@ -51,7 +57,8 @@ class Display:
         self._status = ""
         self._reply = ""
         self._usage = Usage()
-        self._sub_calls = self._sub_calls_done = 0
+        self._sub_calls = self._sub_calls_done = self._earlier = 0
+        # of the present cell; earlier: those before the present batch
         self._silent_since = 0.0
         # when the root was asked; 0 once it has begun to reply
 
@@ -79,7 +86,7 @@ class Display:
                     self._line(f"{event.root}{sub} · {size_of(event.context)}", "dim")
             case events.TurnStarted():
                 self._status, self._reply, self._silent_since = f"turn {event.turn}", "", time.monotonic()
-                self._sub_calls = self._sub_calls_done = 0
+                self._sub_calls = self._sub_calls_done = self._earlier = 0
             case events.TextStreamed():
                 self._reply += printable(event.text)
                 self._silent_since = 0.0
@@ -87,15 +94,17 @@ class Display:
                 self._reply = ""
             case events.CellStarted():
                 self._reply = ""
+                self._sub_calls = self._sub_calls_done = self._earlier = 0
                 self._show(code(event.code))
             case events.CellFinished():
                 self._execution(event.execution)
             case events.SubCallStarted():
+                if self._sub_calls == self._sub_calls_done:
+                    self._earlier = self._sub_calls
                 self._sub_calls += 1
             case events.SubCallFinished():
                 self._sub_calls_done += 1
-                if event.sub_call.error:
-                    self._line(f"sub call failed: {event.sub_call.error}", "yellow")
+                self._usage += event.sub_call.usage
             case events.Notice() | events.LimitHit():
                 self._line(event.text, "yellow")
             case events.TurnFinished():
@@ -106,34 +115,34 @@ class Display:
 
     def _turn(self, event: events.TurnFinished) -> None:
         turn, root = event.iteration, event.iteration.root_usage
-        self._usage += turn.usage
+        self._usage += root  # its sub calls are counted
         if not turn.executions and turn.observation and not self.collapse:
-            self._print(Text(printable(turn.reply.strip()) or "(empty reply)"))
+            self._line(turn.reply.strip() or "(empty reply)", "")
         calls = sum(len(execution.sub_calls) for execution in turn.executions)
-        cached = f" ({root.cached_tokens:,} cached)" if root.cached_tokens else ""
-        line = (
-            f"turn {event.turn} · {turn.seconds:.1f} s · {root.prompt_tokens:,}{cached} tokens in, "
-            f"{root.completion_tokens:,} out" + (f" · {calls} sub call{'s' * (calls != 1)}" if calls else "")
-        )
+        used = tokens({f"total_{name}": count for name, count in vars(root).items()})
+        line = f"turn {event.turn} · {turn.seconds:.1f} s · {used}"
+        line += f" · {counted(calls, 'sub call')}" if calls else ""
         self._turn_so_far = []
         if self.collapse:
             gist = Text(f"{line} · {what_it_did(turn)}", "dim", no_wrap=True, overflow="ellipsis")
-            self.console.print(gist, highlight=False)
+            self.console.print(gist)
         else:
             self._line(line, "dim")
 
     def _execution(self, execution: Execution) -> None:
-        for shown in outcome(execution, self._short):
+        for shown in outcome(execution, self.short):
             self._show(shown)
+        if failed := [call.error for call in execution.sub_calls if call.error]:
+            self._line(f"{counted(len(failed), 'sub call')} failed: {failed[-1]}", "yellow")
 
     def _show(self, what: RenderableType) -> None:
         """Shows a part of a turn: for good, or until the turn is over."""
         if self.collapse:
             self._turn_so_far.append(what)
         else:
-            self._print(what)
+            self.console.print(what)
 
-    def _short(self, text: str) -> str:
+    def short(self, text: str) -> str:
         return printable(text) if self.verbose else shortened(text, self.console.width * 3)
 
     def _work_in_progress(self) -> RenderableType:
@@ -151,16 +160,12 @@ class Display:
 
     def _bar(self) -> list[RenderableType]:
         """How far a batch of sub calls is."""
-        if self._sub_calls < 2:
-            return []
-        bar = ProgressBar(total=self._sub_calls, completed=self._sub_calls_done, width=40)
-        return [Padding(bar, 0)]  # a bar alone does not end its line
+        total, done = self._sub_calls - self._earlier, self._sub_calls_done - self._earlier
+        bar = Padding(ProgressBar(total=total, completed=done, width=40), 0)  # alone it does not end its line
+        return [bar] if total > 1 else []
 
     def _line(self, text: str, style: str) -> None:
-        self._print(Text(printable(text), style))
-
-    def _print(self, what: RenderableType) -> None:
-        self.console.print(what, highlight=False)
+        self.console.print(Text(printable(text), style))
 
 
 class _Tail:
@@ -179,6 +184,19 @@ class _Tail:
 def code(text: str) -> RenderableType:
     """Python as it is shown, on light and dark backgrounds."""
     return Syntax(printable(text), "python", theme="ansi_dark", background_color="default", word_wrap=True)
+
+
+def markdown(text: str, console: Console) -> RenderableType:
+    """A text as Markdown, line by line; as it is, where more than marks would be lost."""
+    rendered = Markdown(text.replace("\n", "  \n"), code_theme="ansi_dark")
+    if len(text) > 20_000 or any(found[1] for found in INDENTED.finditer(text)):
+        return Text(text)
+    kept = MARKS.sub("", EMPHASIS.sub(r"\2", text))
+    options = (console.options, console.options.update(width=1000))  # wide, no table breaks its lines
+    shown, wide = ("".join(segment.text for segment in console.render(rendered, how)) for how in options)
+    rest = iter(wide)
+    whole = not Counter(kept) - Counter(shown) and all(letter in rest for letter in kept)
+    return rendered if whole else Text(text)
 
 
 def outcome(execution: Execution, short: Callable[[str], str]) -> Iterator[RenderableType]:
@@ -248,10 +266,15 @@ def size_of(context: dict[str, Any]) -> str:
 
 def summary(result: RLMResult) -> str:
     """How a run ended, in one line."""
-    usage = result.usage
+    turns, used = counted(result.iterations, "iteration"), tokens(result.usage)
+    return f"{turns} · {result.total_time:.1f} s · {used} · {result.stop_reason}"
+
+
+def tokens(usage: Mapping[str, int]) -> str:
+    """The tokens of a result's usage, in a few words."""
     cached = f" ({usage['total_cached_tokens']:,} cached)" if usage["total_cached_tokens"] else ""
-    return (
-        f"{result.iterations} iteration{'s' * (result.iterations != 1)} · {result.total_time:.1f} s · "
-        f"{usage['total_prompt_tokens']:,}{cached} tokens in, {usage['total_completion_tokens']:,} out · "
-        f"{result.stop_reason}"
-    )
+    return f"{usage['total_prompt_tokens']:,}{cached} tokens in, {usage['total_completion_tokens']:,} out"
+
+
+def counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"

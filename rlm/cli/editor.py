@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import get_app
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
 from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition, is_searching
@@ -15,15 +18,12 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import ColorDepth
 
 PROMPT, MORE = "> ", "  "
+Completes = Callable[[], Iterable[str]] | Literal["paths"] | None
+# gives what can follow a command; None: nothing can
 
 
-def line_editor(
-    commands: Mapping[str, Callable[[], Iterable[str]] | None], *, plain: bool
-) -> PromptSession[str]:
-    """An editor whose `prompt()` returns what was entered, and raises EOFError and KeyboardInterrupt.
-
-    commands: name -> what can follow it; None: paths.
-    """
+def line_editor(commands: Mapping[str, Completes], *, plain: bool) -> PromptSession[str]:
+    """An editor whose `prompt()` returns what was entered, and raises EOFError and KeyboardInterrupt."""
     return PromptSession(
         PROMPT,
         multiline=True,
@@ -31,18 +31,12 @@ def line_editor(
         key_bindings=_keys(),
         history=_history(),
         completer=_Completer(commands),
-        complete_while_typing=Condition(lambda: editor_text().startswith("/")),
+        complete_while_typing=Condition(lambda: get_app().current_buffer.text.startswith("/")),
         complete_in_thread=True,
         enable_open_in_editor=True,
         reserve_space_for_menu=4,
         color_depth=ColorDepth.DEPTH_1_BIT if plain else None,
     )
-
-
-def editor_text() -> str:
-    from prompt_toolkit.application import get_app
-
-    return get_app().current_buffer.text
 
 
 def _keys() -> KeyBindings:
@@ -71,19 +65,19 @@ def _keys() -> KeyBindings:
 
 def _history() -> History:
     """What was entered in earlier runs, readable by the user alone; of this run, where there is no folder."""
-    state = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "rlm"
-    file = state / "history"
     try:
+        state = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "rlm"
+        file = state / "history"
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         file.touch(mode=0o600)
         with file.open("ab"):
             return FileHistory(str(file))
-    except OSError:
+    except (OSError, RuntimeError):  # the latter where there is no home
         return InMemoryHistory()
 
 
 class _Completer(Completer):
-    def __init__(self, commands: Mapping[str, Callable[[], Iterable[str]] | None]) -> None:
+    def __init__(self, commands: Mapping[str, Completes]) -> None:
         self.commands = commands
         self.paths = PathCompleter(expanduser=True)
 
@@ -96,11 +90,20 @@ class _Completer(Completer):
             yield from _beginning_with(command, sorted(self.commands))
         elif command in self.commands:
             words = self.commands[command]
-            if words:
+            if words == "paths":
+                yield from self._going_on(rest, complete_event)
+            elif words:
                 yield from _beginning_with(rest, list(words()))
-            elif words is None:
-                last = rest.rpartition(" ")[2].lstrip("\"'")
-                yield from self.paths.get_completions(Document(last), complete_event)
+
+    def _going_on(self, rest: str, complete_event: CompleteEvent) -> Iterable[Completion]:
+        """Paths that the last one in the line may become; one with spaces is put into quotes."""
+        opened = re.search(r"""(?:^|\s)(["'])((?:(?!\1).)*)$""", rest)
+        quote, last = opened.groups() if opened else ("", rest.rpartition(" ")[2])
+        for found in self.paths.get_completions(Document(last), complete_event):
+            path = last + found.text
+            mark = quote or ('"' if "'" in path else "'") * (" " in path)
+            end = "" if found.display_text.endswith("/") else mark
+            yield Completion(mark + path + end, -len(quote + last), display=found.display)
 
 
 def _beginning_with(text: str, words: Sequence[str]) -> Iterable[Completion]:

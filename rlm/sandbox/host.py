@@ -83,6 +83,8 @@ class Sandbox:
         # which protections the process has
         self.on_call: Callable[[str], object] = lambda _prompt: None
         # is called with the prompt of each sub call that a cell asks for, before its turn comes
+        self._done: dict[str, Any] = {}
+        # what the worker has said of the present cell
         self._context = checked(context)
         self._query = query
         self._stop_grace = stop_grace
@@ -184,10 +186,13 @@ class Sandbox:
                 return ""
             assert self._session, "started in __init__"
             self._cancel = Cancel()
+
+            def refuse(connection: Connection, _clock: _Clock, number: object, _prompt: object) -> None:
+                self._pool.submit(connection.send, {"do": "reply", "id": number, "error": "cancelled"})
+
+            clock = _Clock(0.0, lambda: 0.0)
             try:
-                self._serve(
-                    self._session, self._underway, _Clock(0.0, lambda: 0.0), self._stop_grace, self._call
-                )
+                self._done |= self._serve(self._session, self._underway, clock, self._stop_grace, refuse)
                 self._tidy_up(self._session)
                 said = ""
             except WorkerDied:
@@ -195,6 +200,11 @@ class Sandbox:
             self._underway = None
             self._rest()
             return said
+
+    def stopped(self, code: str) -> Execution:
+        """What a cell had done that was left when the run was cancelled, and then ended by `stop`."""
+        done = self._done | {"stopped": False, "error": "The cell was stopped."}
+        return self._execution(done, code, 0.0)
 
     def variables(self) -> list[str]:
         """Names of the variables that cells have set."""
@@ -277,11 +287,11 @@ class Sandbox:
             self._at_work = True
         began = time.monotonic()
         self._hit = []
-        done: dict[str, Any] = {}
+        self._done = done = {}
         try:
             clock = _Clock(self.cell_timeout, self._session.cpu_seconds)
             number = secrets.randbits(53)  # a thread that an earlier cell has left behind cannot guess it
-            done = self._obeyed(order | {"id": number}, clock, self._stop_grace, self._call)
+            self._done = done = self._obeyed(order | {"id": number}, clock, self._stop_grace, self._call)
             self._tidy_up(self._session)
         except WorkerDied as death:
             if death.limit and death.limit not in self._hit:
