@@ -54,7 +54,7 @@ def _said(sandbox: Sandbox, question: str) -> Related:
 
 
 DEVICES: dict[str, tuple[Any, str, Any]] = {
-    "examples": (examples, "turns", lambda _: []),
+    "examples": (examples, "turns", lambda *_, **__: []),
     "related": (Sandbox, "related", lambda *_: Related()),
     "unsaid": (Sandbox, "related", _said),
     "doubt": (Guide, "doubt", lambda *_: ""),

@@ -15,6 +15,10 @@ SMALL = 9.0
 _SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)b(?![a-z0-9])", re.IGNORECASE)
 _ASKS_FOR_MORE = re.compile(r"\s*(?:what|which|who|whose|where|when|why|how)\b", re.IGNORECASE)
 # than a yes or no
+_COUNTS = re.compile(r"\bhow (?:often|many times)\b", re.IGNORECASE)
+# what only code can count
+_NAMES = re.compile(r"\b[A-Z]\w+(?: [A-Z]\w+)+")
+# of two words or more
 
 
 def is_small(name: str) -> bool:
@@ -45,8 +49,12 @@ class Guide:
         shown = "\n".join([self.shown, *outputs])
         said, asked, seen = map(_words, (answer, self.question, shown))
         numbers = {word for word in said if word.isdigit() and len(word) > 1}
-        unseen = numbers - asked - seen
-        complaint = prompts.never_shown(min(unseen)) if unseen else ""
+        flat = " ".join(f"{self.question}\n{shown}".casefold().split())
+        names = {name for name in _NAMES.findall(answer) if name.casefold() not in flat}
+        unseen = sorted(names or numbers - asked - seen)
+        complaint = prompts.never_shown(unseen[0]) if unseen else ""
+        if _COUNTS.search(self.question) and said <= numbers | set("0123456789") and not any(outputs):
+            complaint = prompts.UNCOUNTED
         if said and said <= asked - _words("\n".join(outputs)) and " or " not in self.question:
             complaint = prompts.ONLY_THE_QUESTION
         if said in ({"true"}, {"false"}) and _ASKS_FOR_MORE.match(self.question):

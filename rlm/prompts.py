@@ -295,9 +295,12 @@ def not_yes_or_no(answer: str, missing: str) -> str:
     return " ".join(filter(None, [said, nowhere(missing), NOT_THERE, _AGAIN]))
 
 
-def never_shown(number: str) -> str:
-    """To an answer with a number that the model has not been shown."""
-    return f"No output shows {number}. {_AGAIN}"
+def never_shown(what: str) -> str:
+    """To an answer with a number or a name that the model has not been shown."""
+    return f"No output shows {what}. {_AGAIN}"
+
+
+UNCOUNTED = f"Nothing has been counted yet: the lines above are only some. {_AGAIN}"
 
 
 NO_ANSWER_IN_IT = (

@@ -93,7 +93,7 @@ def test_of_a_long_item_the_beginning_is_shown_too():
     reports = [f"Report {n}\n" + "nothing much to say\n" * 40 for n in range(9)]
     reports[6] += NEEDLE
     client, _ = run("FINAL(Report 6)", context=reports)
-    assert "6 (begins 'Report 6'): " in client.shown(0)
+    assert "6: Report 6 … " in client.shown(0)
     assert NEEDLE in client.shown(0)
 
 
@@ -117,6 +117,22 @@ def test_true_or_false_is_asked_back_for_where_more_is_asked_for():
     assert result.answer == "it is not in the data"
     client, result = run(*replies[:2], question="Does it mention gate-house?")
     assert result.answer == "False"
+
+
+@pytest.mark.parametrize(
+    ("answer", "question", "says"),
+    [
+        ("Mr Smith", "Who has the badge?", "No output shows Mr Smith."),
+        ("The Badge 4417", "Which badge has the gatekeeper?", ""),
+        ("4", "How often is the badge mentioned?", "Nothing has been counted yet"),
+        ("4", "How many badges are there?", ""),
+        ("Never", "How often is the badge mentioned?", ""),
+    ],
+)
+def test_a_name_that_is_nowhere_and_a_count_without_code_are_asked_back_for(answer, question, says):
+    client, result = run(f"FINAL({answer})", f"FINAL({answer})", question=question)
+    assert result.answer == answer
+    assert says in client.shown(1) if says else result.iterations == 1
 
 
 def test_after_two_errors_the_lines_are_pointed_at():
@@ -226,7 +242,8 @@ def test_the_example_fits_the_context(context, shows):
 def test_the_examples_have_code_that_is_python_and_what_the_repl_would_say():
     text = Path(examples.__file__).with_name("examples.md").read_text(encoding="utf-8")
     cells = re.findall(r"```repl\n(.*?)\n```", text, re.DOTALL)
-    assert len(cells) == text.count("```repl") and all(map(ast.parse, cells))
+    assert len(cells) == text.count("```repl")
+    assert all(map(ast.parse, cells))
     assert text.count(LABELLED) == text.count("of `rows` have")
     assert text.count(prompts.ROWS.format("lines", "{").rstrip(".")) == text.count("`rows` is")
 
@@ -426,7 +443,8 @@ def test_labels_that_are_told_are_not_shown_once_more_and_need_no_call_themselve
     lines = "".join(f"by: {n} | says: {word}\n" for n, word in enumerate(["apple", "pear", "fig"]))
     with Sandbox(lines, query=lambda prompt: asked(sub, prompt)) as repl:
         first = repl.execute("classify([row['says'] for row in rows], ['vowel', 'other'])")
-        assert first.value is None and "classify: 2 other, 1 vowel\n" in first.stdout
+        assert first.value is None
+        assert "classify: 2 other, 1 vowel\n" in first.stdout
         again = repl.execute("print(classify([row['label'] for row in rows], ['vowel', 'other']))")
         assert again.stdout.endswith("['vowel', 'other', 'other']\n")
         assert "is row['label'], as in {'by': 0, 'says': 'apple'" in repl.execute("[1]['apple']").error

@@ -269,5 +269,5 @@ def _entries(text: Any) -> Iterator[tuple[object, str]]:
 def _part(key: object, entry: str, start: int, end: int) -> str:
     """Of an item, what is around its piece from `start` to `end`, and its title: an index says little."""
     begins = entry.lstrip()[:BEGINNING].partition("\n")[0].rstrip() if isinstance(key, int) else ""
-    title = f" (begins {begins!r})" if begins and start > AROUND else ""
-    return f"{key!r}{title}: {entry[max(0, start - AROUND) : end + AROUND].strip()}"
+    title = f"{begins} … " if begins and start > AROUND else ""
+    return f"{key!r}: {title}{entry[max(0, start - AROUND) : end + AROUND].strip()}"
