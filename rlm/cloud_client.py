@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from rlm.clients import failures, wire
 from rlm.clients.base import Client, Options
-from rlm.clients.resolve import PROVIDERS, Provider, connect, split
+from rlm.clients.resolve import PROVIDERS, Provider, check_prefix, connect, split
 from rlm.errors import ConfigurationError
 from rlm.types import Completion, Message
 
@@ -104,6 +104,8 @@ def choose(model: str | None, provider: str | None, base_url: str | None) -> tup
         return CLOUDS["openai"], model
     if model.startswith("claude"):
         return CLOUDS["anthropic"], model
+    if colon:
+        check_prefix(prefix.lower())
     raise ConfigurationError(
         f'"{model}" does not show its provider. Write it in front, as in "groq:{model}": {_prefixes()}.'
     )

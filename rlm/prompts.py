@@ -1,4 +1,4 @@
-"""Every word that a model is shown. Knows the protocol, not how it is carried out."""
+"""What the root is told, and a sub call that is too long. Knows the protocol, not how it is carried out."""
 
 from __future__ import annotations
 

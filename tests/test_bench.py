@@ -657,6 +657,8 @@ def test_a_grid_may_be_one_word_or_several(words, lengths, depths):
         (["--lines", "5", "--task", "logs"], "--lines is for the task niah"),
         (["--no-local", "--no-cloud-auto"], "No model takes part"),
         (["--cloud", "x"], "does not show its provider"),
+        (["--cloud", "grok:x"], 'do you mean "groq:"?'),
+        (["--cloud", "azure:x"], 'There is no client for "azure:".'),
         (["--ollama", "http://me:hidden@server/x"], "can hold no user and password"),
         (["--ollama-host", "http://me:hidden@server"], "can hold no user and password"),
         (["--resume", "/nowhere/x"], "Cannot read /nowhere/x"),

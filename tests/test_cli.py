@@ -20,7 +20,7 @@ from rich.markdown import Markdown
 from servers import FakeOllama, Reply
 
 from rlm import RLM, Cancel, cli, events
-from rlm.cli.display import Display, markdown, prepare, summary
+from rlm.cli.display import Display, code, markdown, prepare, summary
 from rlm.tasks import niah
 from rlm.types import SubCall, Usage
 
@@ -331,3 +331,15 @@ def test_the_summary_is_one_line():
     result = RLM(root_client=ScriptedClient(["FINAL(1)"])).completion("?")
     assert summary(result).startswith("1 iteration · 0.")
     assert summary(result).endswith("10 tokens in, 2 out · final")
+
+
+@pytest.mark.parametrize(
+    ("colours", "keyword"), [(None, "94"), ("15;0", "94"), ("0;15", "34"), ("0;default;7", "34")]
+)
+def test_code_stands_out_from_the_background(monkeypatch, colours, keyword):
+    monkeypatch.delenv("COLORFGBG", raising=False)
+    if colours:
+        monkeypatch.setenv("COLORFGBG", colours)
+    console = Console(file=io.StringIO(), force_terminal=True, color_system="standard")
+    console.print(code("return 1"))
+    assert f"\x1b[{keyword};49mreturn" in console.file.getvalue()

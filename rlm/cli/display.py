@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections import Counter
@@ -182,13 +183,19 @@ class _Tail:
 
 
 def code(text: str) -> RenderableType:
-    """Python as it is shown, on light and dark backgrounds."""
-    return Syntax(printable(text), "python", theme="ansi_dark", background_color="default", word_wrap=True)
+    """Python as it is shown, in the terminal's own colours."""
+    return Syntax(printable(text), "python", theme=_theme(), background_color="default", word_wrap=True)
+
+
+def _theme() -> str:
+    """Colours that stand out from the background: a dark one, unless COLORFGBG says otherwise."""
+    light = os.environ.get("COLORFGBG", "").rpartition(";")[2] in ("7", "15")
+    return "ansi_light" if light else "ansi_dark"
 
 
 def markdown(text: str, console: Console) -> RenderableType:
     """A text as Markdown, line by line; as it is, where more than marks would be lost."""
-    rendered = Markdown(text.replace("\n", "  \n"), code_theme="ansi_dark")
+    rendered = Markdown(text.replace("\n", "  \n"), code_theme=_theme())
     if len(text) > 20_000 or any(found[1] for found in INDENTED.finditer(text)):
         return Text(text)
     kept = MARKS.sub("", EMPHASIS.sub(r"\2", text))

@@ -99,7 +99,7 @@ def split(name: str) -> tuple[Provider, str]:
     if colon and (provider := PROVIDERS.get(prefix.lower())):
         return provider, model.strip() or provider.default_model
     if colon:
-        _check_prefix(prefix.lower())
+        check_prefix(prefix.lower())
     return PROVIDERS["ollama"], name
 
 
@@ -143,7 +143,7 @@ def _known() -> str:
     return ", ".join(f"{prefix}:" for prefix in PROVIDERS)
 
 
-def _check_prefix(prefix: str) -> None:
+def check_prefix(prefix: str) -> None:
     """Stops a provider's misspelled name from becoming a model that Ollama does not have."""
     if prefix in UNSUPPORTED:
         raise ConfigurationError(
