@@ -105,7 +105,7 @@ def choose(model: str | None, provider: str | None, base_url: str | None) -> tup
     if model.startswith("claude"):
         return CLOUDS["anthropic"], model
     if colon:
-        check_prefix(prefix.lower())
+        check_prefix(prefix.lower(), cutoff=0.6)
     raise ConfigurationError(
         f'"{model}" does not show its provider. Write it in front, as in "groq:{model}": {_prefixes()}.'
     )

@@ -99,7 +99,7 @@ def split(name: str) -> tuple[Provider, str]:
     if colon and (provider := PROVIDERS.get(prefix.lower())):
         return provider, model.strip() or provider.default_model
     if colon:
-        check_prefix(prefix.lower())
+        check_prefix(prefix.lower())  # else it would become a model that Ollama does not have
     return PROVIDERS["ollama"], name
 
 
@@ -143,14 +143,14 @@ def _known() -> str:
     return ", ".join(f"{prefix}:" for prefix in PROVIDERS)
 
 
-def check_prefix(prefix: str) -> None:
-    """Stops a provider's misspelled name from becoming a model that Ollama does not have."""
+def check_prefix(prefix: str, cutoff: float = 0.8) -> None:
+    """Raises ConfigurationError for a provider without a client, or a name nearly as that of one that has it."""
     if prefix in UNSUPPORTED:
         raise ConfigurationError(
             f'There is no client for "{prefix}:". Known are {_known()}; '
             "any OpenAI-compatible API is within reach of CloudClient(base_url=…)."
         )
-    if near := difflib.get_close_matches(prefix, PROVIDERS, n=1, cutoff=0.8):
+    if near := difflib.get_close_matches(prefix, PROVIDERS, n=1, cutoff=cutoff):
         raise ConfigurationError(
             f'"{prefix}:" is no provider; do you mean "{near[0]}:"? Known are {_known()}.'
         )
