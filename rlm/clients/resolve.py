@@ -144,7 +144,7 @@ def _known() -> str:
 
 
 def check_prefix(prefix: str, cutoff: float = 0.8) -> None:
-    """Raises ConfigurationError for a provider that has no client, or a name that is nearly one with a client."""
+    """Raises ConfigurationError for a provider without a client, or a name that is nearly one with it."""
     if prefix in UNSUPPORTED:
         raise ConfigurationError(
             f'There is no client for "{prefix}:". Known are {_known()}; '
