@@ -15,6 +15,7 @@ SMALL = 9.0
 _SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)b(?![a-z0-9])", re.IGNORECASE)
 _ASKS_FOR_MORE = re.compile(r"\s*(?:what|which|who|whose|where|when|why|how)\b", re.IGNORECASE)
 # than a yes or no
+_ASKS_FOR_A_NAME = re.compile(r"\s*(?:who|whose|whom|which|where)\b", re.IGNORECASE)
 _COUNTS = re.compile(r"\bhow (?:often|many times)\b", re.IGNORECASE)
 # what only code can count
 _NAMES = re.compile(r"\b[A-Z]\w+(?: [A-Z]\w+)+")
@@ -50,7 +51,9 @@ class Guide:
         said, asked, seen = map(_words, (answer, self.question, shown))
         numbers = {word for word in said if word.isdigit() and len(word) > 1}
         flat = " ".join(f"{self.question}\n{shown}".casefold().split())
-        names = {name for name in _NAMES.findall(answer) if name.casefold() not in flat}
+        alone = answer.isalpha() and answer.istitle() and _ASKS_FOR_A_NAME.match(self.question)
+        names = {answer} if alone else set(_NAMES.findall(answer))
+        names = {name for name in names if name.casefold() not in flat}
         unseen = sorted(names or numbers - asked - seen)
         complaint = prompts.never_shown(unseen[0]) if unseen else ""
         if _COUNTS.search(self.question) and said <= numbers | set("0123456789") and not any(outputs):

@@ -123,6 +123,9 @@ def test_true_or_false_is_asked_back_for_where_more_is_asked_for():
     ("answer", "question", "says"),
     [
         ("Mr Smith", "Who has the badge?", "No output shows Mr Smith."),
+        ("Smith", "Who has the badge?", "No output shows Smith."),
+        ("Gatekeeper", "Who has the badge?", ""),
+        ("Positive", "Is the text positive or negative?", ""),
         ("The Badge 4417", "Which badge has the gatekeeper?", ""),
         ("4", "How often is the badge mentioned?", "Nothing has been counted yet"),
         ("4", "How many badges are there?", ""),
@@ -382,7 +385,7 @@ def test_what_only_begins_like_rows_is_described_all_the_same(context):
 
 
 def test_rows_are_told_of_after_another_context_was_loaded_too():
-    client = ScriptedClient(["FINAL(Ann)", "FINAL(Ann)"])
+    client = ScriptedClient(["FINAL(Nothing)", "FINAL(Ann)"])
     with RLM(root_client=client, guided=True).session("Nothing.") as session:
         session.completion("Who is it?")
         session.load(LINES)
