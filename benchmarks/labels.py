@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="local:qwen2.5-coder-1.5b", metavar="NAME")
     parser.add_argument("--texts", type=int, default=40, help="of each sort")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--temperature", type=float, default=0.6, metavar="T")
+    parser.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0 as in a run")
     args = parser.parse_args(argv)
     client = resolve(args.model)
     options = Options(max_tokens=64, temperature=args.temperature, think=False)

@@ -44,28 +44,30 @@ class Guide:
 
     def doubt(self, answer: str, trajectory: Sequence[Iteration]) -> str:
         """What to say to an answer that looks invented; once in a run, since the model may be right."""
-        if self._doubted:
-            return ""
+        complaint = "" if self._doubted else self._complaint(answer, trajectory)
+        self._doubted = self._doubted or bool(complaint)
+        return complaint
+
+    def _complaint(self, answer: str, trajectory: Sequence[Iteration]) -> str:
         outputs = [f"{e.stdout}\n{e.value}\n{e.error}" for turn in trajectory for e in turn.executions]
         shown = "\n".join([self.shown, *outputs])
         said, asked, seen = map(_words, (answer, self.question, shown))
-        numbers = {word for word in said if word.isdigit() and len(word) > 1}
-        flat = " ".join(f"{self.question}\n{shown}".casefold().split())
-        alone = answer.isalpha() and answer.istitle() and _ASKS_FOR_A_NAME.match(self.question)
-        names = {answer} if alone else set(_NAMES.findall(answer))
-        names = {name for name in names if name.casefold() not in flat}
-        unseen = sorted(names or numbers - asked - seen)
-        complaint = prompts.never_shown(unseen[0]) if unseen else ""
-        if _COUNTS.search(self.question) and said <= numbers | set("0123456789") and not any(outputs):
-            complaint = prompts.UNCOUNTED
-        if said and said <= asked - _words("\n".join(outputs)) and " or " not in self.question:
-            complaint = prompts.ONLY_THE_QUESTION
-        if said in ({"true"}, {"false"}) and _ASKS_FOR_MORE.match(self.question):
-            complaint = prompts.not_yes_or_no(answer, self.related.missing)
+        numbers = {word for word in said if word.isdigit()}
         if other := self._namesake(said, shown):
-            complaint = prompts.of_another(other, self.related.missing)
-        self._doubted = bool(complaint)
-        return complaint
+            return prompts.of_another(other, self.related.missing)
+        if said in ({"true"}, {"false"}) and _ASKS_FOR_MORE.match(self.question):
+            return prompts.not_yes_or_no(answer, self.related.missing)
+        if said and said <= asked - _words("\n".join(outputs)) and " or " not in self.question:
+            return prompts.ONLY_THE_QUESTION
+        if said and said <= numbers and not outputs and _COUNTS.search(self.question):
+            return prompts.UNCOUNTED
+        known = " ".join(f"{self.question}\n{shown}".casefold().split())
+        alone = answer.isalpha() and answer.istitle() and _ASKS_FOR_A_NAME.match(self.question)
+        names = {
+            name for name in ([answer] if alone else _NAMES.findall(answer)) if name.casefold() not in known
+        }
+        unseen = names or {number for number in numbers - asked - seen if len(number) > 1}
+        return prompts.never_shown(min(unseen)) if unseen else ""
 
     def _namesake(self, said: set[str], shown: str) -> str:
         """A name in the answer's line that shares a part with the question's, which is nowhere."""
