@@ -170,12 +170,20 @@ def _ignored(path: Path, rules: Rules, is_folder: bool) -> bool:
 
 def _rules_above(folder: Path) -> Rules:
     """Those of the folders above, up to the root of the repository; none outside of one."""
+    from pathspec import GitIgnoreSpec
+
+    def inside(base: Path, pattern: Any) -> bool:
+        return _ignored(folder / "any file", [(base, GitIgnoreSpec([pattern]))], False)
+
     above: list[tuple[Path, GitIgnoreSpec]] = []
     for parent in folder.parents if not os.path.exists(folder / ".git") else ():
         above = [*_rules(parent), *above]
         if os.path.exists(parent / ".git"):
-            # who names a folder wants what is in it, also where all of that is excluded
-            return [rule for rule in above if not _ignored(folder / "?", [rule], False)]
+            # who names a folder wants what is in it: without the patterns that exclude any file there
+            return [
+                (base, GitIgnoreSpec([p for p in spec.patterns if not inside(base, p)]))
+                for base, spec in above
+            ]
     return []
 
 
@@ -275,7 +283,7 @@ def _decoded(data: bytes) -> tuple[str, str]:
         return text, damaged
     telling = islice((line for line in io.BytesIO(data) if not line.isascii()), 1000)
     marked = [f"utf_{bits}{order}" for bits in (32, 16) for order in ("", "_le", "_be")]
-    guesses = list(from_bytes(b"".join(telling), cp_exclusion=marked))
+    guesses = list(from_bytes(b"".join(telling)[: 2**20], cp_exclusion=marked))
     # of those as likely as the first, cp1252, as the one in most use
     first = [(guess.chaos, guess.coherence) for guess in guesses[:1]]
     guesses.sort(key=lambda g: [(g.chaos, g.coherence)] != first or "cp1252" not in g.could_be_from_charset)

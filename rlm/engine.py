@@ -120,7 +120,7 @@ class RLM:
             ClientError: the root model did not answer; `.result` has what was reached until then.
             SandboxError: the REPL process does not start.
         """
-        with closing(Session(self, context)) as session:
+        with closing(Session(self, context, goes_on=False)) as session:
             return self.answer(prompt, session, cancel)
 
     def session(self, context: Any = None, *, about: str = "") -> Session:
@@ -293,7 +293,9 @@ class _Run:
                 execution = repl.execute(code)
             except Cancelled:
                 self.session.keep_repl()
-                turn.executions.append(replace(repl.stopped(code), sub_calls=self.calls.take_sub_calls()))
+                execution = replace(repl.stopped(code), sub_calls=self.calls.take_sub_calls())
+                turn.executions.append(execution)
+                self.emit(events.CellFinished(execution))
                 raise
             execution = replace(execution, sub_calls=self.calls.take_sub_calls())
             turn.executions.append(execution)
@@ -321,7 +323,8 @@ class _Run:
         if final and _is_placeholder(final.text):
             self.calls.loops += 1
             return None, prompts.NO_ANSWER_IN_IT
-        if final and self.guide and (doubt := self.guide.doubt(final.text, self.trajectory)):
+        doubtful = self.guide if repl.context.get("type") != "NoneType" else None  # else it knows by itself
+        if final and doubtful and (doubt := doubtful.doubt(final.text, self.trajectory)):
             return None, doubt
         if final:
             return Answer(final.text, final.value if _is_json(final.value) else final.text), ""

@@ -52,6 +52,7 @@ class Guide:
         outputs = [f"{e.stdout}\n{e.value}\n{e.error}" for turn in trajectory for e in turn.executions]
         shown = "\n".join([self.shown, *outputs])
         said, asked, seen = map(_words, (answer, self.question, shown))
+        seen |= set(re.findall(r"\w+", shown))  # 1,234 is a number, and 12,Oslo,34 has two
         numbers = {word for word in said if word.isdigit()}
         if other := self._namesake(said, shown):
             return prompts.of_another(other, self.related.missing)
@@ -59,14 +60,18 @@ class Guide:
             return prompts.not_yes_or_no(answer, self.related.missing)
         if said and said <= asked - _words("\n".join(outputs)) and " or " not in self.question:
             return prompts.ONLY_THE_QUESTION
-        if said and said <= numbers and not outputs and _COUNTS.search(self.question):
+        new = not outputs and prompts.FOLLOW_UP not in self.shown
+        if said and said <= numbers and new and _COUNTS.search(self.question):
             return prompts.UNCOUNTED
         known = " ".join(f"{self.question}\n{shown}".casefold().split())
         alone = answer.isalpha() and answer.istitle() and _ASKS_FOR_A_NAME.match(self.question)
         names = {
             name for name in ([answer] if alone else _NAMES.findall(answer)) if name.casefold() not in known
         }
-        unseen = names or {number for number in numbers - asked - seen if len(number) > 1}
+        if re.search(r"\d\.\d", answer):  # it may be rounded
+            numbers = set()
+        unseen = names or {number for number in numbers - asked - seen if number.lstrip("0") not in seen}
+        unseen -= set("0123456789")
         return prompts.never_shown(min(unseen)) if unseen else ""
 
     def _namesake(self, said: set[str], shown: str) -> str:

@@ -38,8 +38,10 @@ class Session:
         SandboxError: the REPL process does not start.
     """
 
-    def __init__(self, rlm: RLM, context: Any = None, *, about: str = "") -> None:
+    def __init__(self, rlm: RLM, context: Any = None, *, about: str = "", goes_on: bool = True) -> None:
         self.rlm = rlm
+        self.goes_on = goes_on
+        # whether there may be another question
         self.about = about
         self.exchanges: list[tuple[str, str]] = []
         # questions so far and their answers
@@ -166,7 +168,7 @@ class Session:
         if not self._repl or self._closed:
             return
         try:
-            self._news += filter(None, [self._repl.stop()])
+            self._news += filter(None, [self._repl.stop(recover=self.goes_on)])
         except RLMError:  # the next question starts another one
             self._repl.close()
             self._repl = None

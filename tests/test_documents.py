@@ -65,6 +65,7 @@ FOUND = "1 skipped: .gitignore excludes them"
         ),
         pytest.param("data/", "data/a.txt", ["data"], "data/a.txt", [], id="ignored-folder"),
         pytest.param("data/*", "data/a.txt", ["data"], "data/a.txt", [], id="ignored-content"),
+        pytest.param("data/\n.env", "data/a data/.env", ["data"], "data/a", [FOUND], id="other-patterns"),
         pytest.param("*.log", "src/a.py src/b.log", ["src"], "src/a.py", [FOUND], id="rules-above"),
         pytest.param("*.log", "../other/a.log", ["../other"], "other/a.log", [], id="outside"),
         pytest.param(

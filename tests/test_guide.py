@@ -130,12 +130,21 @@ def test_true_or_false_is_asked_back_for_where_more_is_asked_for():
         ("4", "How often is the badge mentioned?", "Nothing has been counted yet"),
         ("4", "How many badges are there?", ""),
         ("Never", "How often is the badge mentioned?", ""),
+        ("44.17", "What number has the badge?", ""),
+        ("4,417", "What number has the badge?", ""),
     ],
 )
 def test_a_name_that_is_nowhere_and_a_count_without_code_are_asked_back_for(answer, question, says):
     client, result = run(f"FINAL({answer})", f"FINAL({answer})", question=question)
     assert result.answer == answer
     assert says in client.shown(1) if says else result.iterations == 1
+
+
+def test_a_number_between_commas_is_seen_and_without_data_nothing_is_doubted():
+    _, result = run(cell("print('318,40713,Bergen')"), "FINAL(40713)")
+    assert result.iterations == 2
+    _, result = run("FINAL(Shakespeare)", context=None, question="Who wrote Hamlet?")
+    assert result.iterations == 1
 
 
 def test_after_two_errors_the_lines_are_pointed_at():
@@ -452,6 +461,14 @@ def test_labels_that_are_told_are_not_shown_once_more_and_need_no_call_themselve
         assert again.stdout.endswith("['vowel', 'other', 'other']\n")
         assert "is row['label'], as in {'by': 0, 'says': 'apple'" in repl.execute("[1]['apple']").error
     assert len(sub.prompts) == 3
+
+
+def test_a_field_that_is_called_as_a_label_is_not_the_texts_label():
+    lines = "".join(f"kind: vowel | says: {word}\n" for word in ["pear", "fig", "plum"])
+    with Sandbox(lines, query=sub_model) as repl:
+        repl.execute("labels = classify([row['says'] for row in rows], ['vowel', 'other'])")
+        assert repl.execute("[row['label'] for row in rows]").value == "['other', 'other', 'other']"
+        assert repl.execute("labels").value == "['other', 'other', 'other']"
 
 
 def test_labels_are_the_likeliest_and_read_in_both_orders():

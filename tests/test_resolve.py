@@ -95,6 +95,10 @@ class TestSplit:
         with pytest.raises(ConfigurationError, match=f'do you mean "{meant}"'):
             split(name)
 
+    @pytest.mark.parametrize("name", ["llama3:8b", "llama2:7b", "codellama:7b", "olmo2:7b"])
+    def test_a_model_of_ollama_is_no_misspelled_provider(self, name: str) -> None:
+        assert split(name) == (PROVIDERS["ollama"], name)
+
     @pytest.mark.parametrize("prefix", sorted(UNSUPPORTED))
     def test_a_provider_without_a_client_is_said_to_have_none(self, prefix: str) -> None:
         with pytest.raises(ConfigurationError, match=r"groq:.*CloudClient"):

@@ -233,7 +233,7 @@ class Chat:
 
     def set_sub(self, name: str) -> None:
         if name:
-            self.change(recursive_model=name if name != self.args.model else None)
+            self.change(recursive_model=name)
         self.say(f"sub model: {self.args.recursive_model or self.args.model}")
 
     def set_think(self, mode: str) -> None:

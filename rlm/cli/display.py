@@ -195,9 +195,9 @@ def _theme() -> str:
 
 def markdown(text: str, console: Console) -> RenderableType:
     """A text as Markdown, line by line; as it is, where more than marks would be lost."""
-    rendered = Markdown(text.replace("\n", "  \n"), code_theme=_theme())
     if len(text) > 20_000 or any(found[1] for found in INDENTED.finditer(text)):
         return Text(text)
+    rendered = Markdown(text.replace("\n", "  \n"), code_theme=_theme())
     kept = MARKS.sub("", EMPHASIS.sub(r"\2", text))
     options = (console.options, console.options.update(width=1000))  # wide, no table breaks its lines
     shown, wide = ("".join(segment.text for segment in console.render(rendered, how)) for how in options)

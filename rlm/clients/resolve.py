@@ -150,7 +150,9 @@ def check_prefix(prefix: str, cutoff: float = 0.8) -> None:
             f'There is no client for "{prefix}:". Known are {_known()}; '
             "any OpenAI-compatible API is within reach of CloudClient(base_url=…)."
         )
-    if near := difflib.get_close_matches(prefix, PROVIDERS, n=1, cutoff=cutoff):
+    clouds = [name for name in PROVIDERS if name != "ollama"]  # llama3:8b is a model of it
+    near = difflib.get_close_matches(prefix, clouds, n=1, cutoff=cutoff)
+    if near or (near := difflib.get_close_matches(prefix, ["ollama"], n=1, cutoff=0.9)):
         raise ConfigurationError(
             f'"{prefix}:" is no provider; do you mean "{near[0]}:"? Known are {_known()}.'
         )

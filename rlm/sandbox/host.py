@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -23,6 +24,8 @@ from rlm.sandbox.policy import KINDS, POLICIES, Kind, Policy, Report
 from rlm.sandbox.session import TICK, Session
 from rlm.types import Answer, Execution, Final, Related
 
+BRIEFLY = 0.3
+# seconds that a cell has to stop in where no other follows
 _Call = Callable[[Connection, "_Clock", object, object], None]
 # what is done with a sub call: by which connection it came, the cell's clock, its number and prompt
 
@@ -173,8 +176,10 @@ class Sandbox:
             self._rest()
             return kept
 
-    def stop(self) -> str:
+    def stop(self, *, recover: bool = True) -> str:
         """Ends a cell that was left when a run was cancelled, so that further ones can run.
+
+        recover: whether to; else a cell that does not stop soon is left to `close`.
 
         Returns what has become of the variables, where not all of them are kept.
 
@@ -186,17 +191,14 @@ class Sandbox:
                 return ""
             assert self._session, "started in __init__"
             self._cancel = Cancel()
-
-            def refuse(connection: Connection, _clock: _Clock, number: object, _prompt: object) -> None:
-                self._pool.submit(connection.send, {"do": "reply", "id": number, "error": "cancelled"})
-
-            clock = _Clock(0.0, lambda: 0.0)
+            clock, refuse = _Clock(0.0, lambda: 0.0), partial(self._call, query=self._cancelled)
             try:
-                self._done |= self._serve(self._session, self._underway, clock, self._stop_grace, refuse)
+                grace = self._stop_grace if recover else min(self._stop_grace, BRIEFLY)
+                self._done |= self._serve(self._session, self._underway, clock, grace, refuse)
                 self._tidy_up(self._session)
                 said = ""
             except WorkerDied:
-                said = self._recover()
+                said = self._recover() if recover else ""
             self._underway = None
             self._rest()
             return said
@@ -412,20 +414,31 @@ class Sandbox:
                 clock.resume()
                 call(session.connection, clock, frame.get("id"), frame.get("prompt"))
 
-    def _call(self, connection: Connection, clock: _Clock, number: object, prompt: object) -> None:
+    def _call(
+        self,
+        connection: Connection,
+        clock: _Clock,
+        number: object,
+        prompt: object,
+        query: Callable[[str], str] | None = None,
+    ) -> None:
+        """Has a sub call answered, by `query` if it is given."""
         if not isinstance(number, int) or not isinstance(prompt, str) or len(prompt) > limits.MAX_PROMPT:
             raise WorkerDied("The cell broke the session's connection.")
-        self._sub_calls_left -= 1
-        too_many = self._sub_calls_left < 0
+        self._sub_calls_left -= query is None
+        too_many = self._sub_calls_left < 0 and query is None
         if too_many and "sub_calls" not in self._hit:
             self._hit.append("sub_calls")
         if self._waits(len(prompt) + limits.CALL_SIZE) > limits.MAX_PENDING:
             raise WorkerDied("The cell asked the sub model for too much at once.", limit="sub_calls")
         clock.pause()
-        query = self._refuse if too_many else self._query
-        if not too_many:
+        if not query and not too_many:
             self.on_call(prompt)
+        query = query or (self._refuse if too_many else self._query)
         self._pool.submit(self._answer, query, connection, clock, number, prompt)
+
+    def _cancelled(self, _prompt: str) -> str:
+        raise RLMError("cancelled")
 
     def _refuse(self, _prompt: str) -> str:
         raise RLMError(self._told("sub_calls"))

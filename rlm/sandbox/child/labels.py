@@ -49,6 +49,7 @@ def read(
             if isinstance(reply, str) and (label := _label(reply, labels)):
                 known[text] = label
         unread = [text for text in unread if text not in known]
+        labels = dict(reversed(list(labels.items())))  # the same prompt would get the same reply
     return unread
 
 

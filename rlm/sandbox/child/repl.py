@@ -180,11 +180,13 @@ class Repl:
         meanings = {str(label): str(labels[label]) if isinstance(labels, dict) else "" for label in labels}
         if len(meanings) < 2:
             raise ValueError("classify needs two labels or more")
-        known = self._labels.setdefault(tuple(meanings.items()), {label: label for label in meanings})
-        if unread := read_labels(_texts("classify", texts), meanings, known, self.llm_query_batched):
+        known = self._labels.setdefault(tuple(meanings.items()), {})
+        texts = _texts("classify", texts)
+        others = [text for text in texts if text not in meanings]
+        if unread := read_labels(others, meanings, known, self.llm_query_batched):
             told = f"classify: {len(unread)} texts got no label and have '', such as {unread[0]:.200}"
             self.output.write(told + "\n")
-        found = [known.get(text, "") for text in texts]
+        found = [text if text in meanings else known.get(text, "") for text in texts]
         self._said = found if self._label_rows(known, found) else None
         return found
 
@@ -273,7 +275,7 @@ class Repl:
     def execute(self, name: str, code: str) -> dict[str, Any]:
         """Runs one cell; what went wrong in it is part of the result."""
         done: dict[str, Any] = {"limits": []}
-        self.final = None
+        self.final = self._said = None
         self.stop_asked = False
         with redirect_stdout(self.output), redirect_stderr(self.output):
             try:
