@@ -232,7 +232,7 @@ def test_every_command(server, chat, tmp_path):
     assert "sub model: tiny" in terminal.enter("/recursive-model tiny")
     assert "sub model: other:1b" in terminal.enter("/recursive-model other:1b")
     terminal.enter(f"/model {MODEL}")
-    assert f"sub model: {MODEL}" in terminal.enter("/recursive-model")  # that is, the root model
+    assert "sub model: other:1b" in terminal.enter("/recursive-model")  # as it was named
     terminal.enter("/model other:1b")
     assert "think: off" in terminal.enter("/think off")
     assert "think: auto" in terminal.enter("/think auto")
