@@ -471,12 +471,12 @@ def test_a_field_that_is_called_as_a_label_is_not_the_texts_label():
         assert repl.execute("labels").value == "['other', 'other', 'other']"
 
 
-def test_labels_are_the_likeliest_and_read_in_both_orders():
+def test_labels_are_the_likeliest():
     sub = SubClient(lambda _: "love")
     code = "classify(['my purse is gone'], ['love', 'money']), llm_query(context[:90])"
     run(cell(code), "FINAL(1)", "FINAL(1)", sub_client=sub, temperature=0.5)
     assert [options.temperature for options in sub.options] == [0.0, 0.5]
-    assert "- love\n- money\n\nWhich of them (money, love) fits" in sub.prompts[0]
+    assert "best? Reply with the label alone.\n- love\n- money\n\nText: " in sub.prompts[0]
 
 
 def test_code_that_finds_nothing_after_labels_are_read_is_told_where_they_are():

@@ -13,7 +13,7 @@ MOST = 1000
 # different texts of one call of classify: a CPU reads them for minutes
 LONGEST = 2000
 # characters of a text in a prompt; of a longer one it has the beginning, which the prompt says
-ASKED = "The labels are:"
+ASKED = "Which of these labels fits the text best? Reply with the label alone."
 # how a prompt begins; such a one is answered with the likeliest tokens
 LABELLED = " of `rows` have their label now; the first is "
 # what is said after their number
@@ -54,12 +54,8 @@ def read(
 
 
 def _prompt(text: str, labels: Mapping[str, str]) -> str:
-    """Names the labels twice, the second time from the last: a small model prefers what it read first."""
     told = "\n".join(f"- {label}{f': {meaning}' if meaning else ''}" for label, meaning in labels.items())
-    asked = (
-        f"Which of them ({', '.join(reversed(list(labels)))}) fits the text best? Reply with the label alone."
-    )
-    return f'{ASKED}\n{told}\n\n{asked}\n\nText: "{_short(text)}"\nLabel:'
+    return f'{ASKED}\n{told}\n\nText: "{_short(text)}"\nLabel:'
 
 
 def _label(reply: str, labels: Iterable[str]) -> str | None:
