@@ -38,7 +38,7 @@ RECORDED = 2000
 class Calls:
     """The calls of one run. Sub calls come from several threads at once.
 
-    think, temperature, max_reply, guided, budget: as `RLM` takes them.
+    rlm: whose models and settings; guided: whether the root is helped as small models are.
     emit: is called with each event.
     """
 

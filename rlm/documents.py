@@ -144,14 +144,14 @@ def _walk(folder: Path, rules: Rules, skipped: Counter[str], only: Only = None) 
         skipped["folders that cannot be read"] += 1
         return
     for path in entries if only is None else filter(only.__contains__, entries):
-        matches = only is not None and only[path]
+        matches, is_folder = only is not None and only[path], os.path.isdir(path)
         if path.name in NEVER:
             skipped["folders such as .git and node_modules"] += 1
         elif os.path.islink(path) and not matches:
             skipped["symbolic links"] += 1
-        elif _ignored(path, rules, os.path.isdir(path)):
+        elif _ignored(path, rules, is_folder):
             skipped[".gitignore excludes them"] += 1
-        elif os.path.isdir(path):
+        elif is_folder:
             yield from _walk(path, rules, skipped, None if matches else only)
         elif os.path.isfile(path):
             yield path

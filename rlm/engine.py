@@ -293,17 +293,19 @@ class _Run:
                 execution = repl.execute(code)
             except Cancelled:
                 self.session.keep_repl()
-                execution = replace(repl.stopped(code), sub_calls=self.calls.take_sub_calls())
-                turn.executions.append(execution)
-                self.emit(events.CellFinished(execution))
+                self.executed(turn, repl.stopped(code))
                 raise
-            execution = replace(execution, sub_calls=self.calls.take_sub_calls())
-            turn.executions.append(execution)
-            for limit in execution.limits:
-                self.emit(events.LimitHit(limit))
-            self.emit(events.CellFinished(execution))
+            self.executed(turn, execution)
             if execution.error or execution.final:
                 break
+
+    def executed(self, turn: _Turn, execution: Execution) -> None:
+        """Records a cell, with the sub calls since the one before."""
+        execution = replace(execution, sub_calls=self.calls.take_sub_calls())
+        turn.executions.append(execution)
+        for limit in execution.limits:
+            self.emit(events.LimitHit(limit))
+        self.emit(events.CellFinished(execution))
 
     def final(self, repl: Sandbox, action: Action, turn: _Turn) -> tuple[Answer | None, str]:
         """Returns the answer, if the reply or its code gives one that counts; else what to say about it."""
@@ -323,8 +325,8 @@ class _Run:
         if final and _is_placeholder(final.text):
             self.calls.loops += 1
             return None, prompts.NO_ANSWER_IN_IT
-        doubtful = self.guide if repl.context.get("type") != "NoneType" else None  # else it knows by itself
-        if final and doubtful and (doubt := doubtful.doubt(final.text, self.trajectory)):
+        data = repl.context.get("type") != "NoneType"  # without any, it answers from what it knows
+        if final and self.guide and data and (doubt := self.guide.doubt(final.text, self.trajectory)):
             return None, doubt
         if final:
             return Answer(final.text, final.value if _is_json(final.value) else final.text), ""

@@ -70,8 +70,8 @@ class Guide:
         }
         if re.search(r"\d\.\d", answer):  # it may be rounded
             numbers = set()
-        unseen = names or {number for number in numbers - asked - seen if number.lstrip("0") not in seen}
-        unseen -= set("0123456789")
+        numbers = {n for n in numbers - asked - seen if len(n) > 1 and n.lstrip("0") not in seen}
+        unseen = names or numbers
         return prompts.never_shown(min(unseen)) if unseen else ""
 
     def _namesake(self, said: set[str], shown: str) -> str:

@@ -196,8 +196,7 @@ def _is_part(execution: Execution, limit: int) -> bool:
 
 def _narrow(asked: str, last: Execution) -> str:
     """What may follow an output of which only a part is shown."""
-    whole = _whole(asked, last)
-    write = f"Only a part is shown. {whole}{'Otherwise write' if whole else 'Write'} the next ```repl block"
+    write = f"Only a part is shown. {_or_all('write', asked, last)} the next ```repl block"
     return f"{write}: narrow it down, or count or compute with all of it, and print the result."
 
 
@@ -222,19 +221,19 @@ def nothing(asked: str, related: Related) -> str:
 
 def next_step(asked: str, last: Execution) -> str:
     """What may follow an output, or answer the question."""
-    whole = _whole(asked, last) if len(last.stdout or last.value or "") > LONG_ANSWER else ""
-    give = f"{whole}{'Otherwise give' if whole else 'Give'} the answer as FINAL(…)"
+    long = len(last.stdout or last.value or "") > LONG_ANSWER
+    give = f"{_or_all('give', asked, last) if long else 'Give'} the answer as FINAL(…)"
     return (
         f"Question: {_ending(asked)}\n{give}, or write the next ```repl block if the output does not have it."
     )
 
 
-def _whole(asked: str, last: Execution) -> str:
-    """How to answer with the variable that a cell has shown, which would be long to write once more."""
+def _or_all(verb: str, asked: str, last: Execution) -> str:
+    """The verb, after how to answer with the variable that a cell has shown: it is long to write again."""
     shown = re.fullmatch(r"(?:print\()?([^\W\d]\w*)\)?", last.code.strip().rpartition("\n")[2])
     if not shown or _ASKS_FOR_A_NUMBER.search(asked):
-        return ""
-    return f"If all of that is the answer, reply with FINAL({shown[1]}). "
+        return verb.capitalize()
+    return f"If all of that is the answer, reply with FINAL({shown[1]}). Otherwise {verb}"
 
 
 _ASKS_FOR_A_NUMBER = re.compile(r"\b(?:how (?:many|often|much)|number of|count)\b", re.IGNORECASE)

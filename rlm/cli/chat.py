@@ -205,8 +205,10 @@ class Chat:
         if not rest:
             return self.tell_context()
         first, _, more = rest.partition(" ")
-        present = self.sources if first == "add" else []
-        sources = [] if rest == "clear" else present + paths(more.strip() if first == "add" else rest)
+        if first == "add":
+            sources = self.sources + paths(more.strip())
+        else:
+            sources = [] if rest == "clear" else paths(rest)
         with self.console.status("Loading"):
             found = documents.load(sources)
             kept = self.session.load(found.context, about=found.about)

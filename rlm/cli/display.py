@@ -149,8 +149,8 @@ class Display:
     def _work_in_progress(self) -> RenderableType:
         if not self._status:
             return Text("")
-        tokens = self._usage.prompt_tokens + self._usage.completion_tokens
-        parts = [self._status, f"{time.monotonic() - self._began:.0f} s", f"{tokens:,} tokens"]
+        used = self._usage.prompt_tokens + self._usage.completion_tokens
+        parts = [self._status, f"{time.monotonic() - self._began:.0f} s", f"{used:,} tokens"]
         if self._silent_since and time.monotonic() - self._silent_since > SILENCE:
             parts.append("waiting for the model, which may be loading, reading or thinking")
         if self._sub_calls:

@@ -191,7 +191,7 @@ class Sandbox:
                 return ""
             assert self._session, "started in __init__"
             self._cancel = Cancel()
-            clock, refuse = _Clock(0.0, lambda: 0.0), partial(self._call, query=self._cancelled)
+            clock, refuse = _Clock(0.0, lambda: 0.0), partial(self._hand_over, _cancelled)
             try:
                 grace = self._stop_grace if recover else min(self._stop_grace, BRIEFLY)
                 self._done |= self._serve(self._session, self._underway, clock, grace, refuse)
@@ -289,20 +289,20 @@ class Sandbox:
             self._at_work = True
         began = time.monotonic()
         self._hit = []
-        self._done = done = {}
+        self._done = {}
         try:
             clock = _Clock(self.cell_timeout, self._session.cpu_seconds)
             number = secrets.randbits(53)  # a thread that an earlier cell has left behind cannot guess it
-            self._done = done = self._obeyed(order | {"id": number}, clock, self._stop_grace, self._call)
+            self._done = self._obeyed(order | {"id": number}, clock, self._stop_grace, self._call)
             self._tidy_up(self._session)
         except WorkerDied as death:
             if death.limit and death.limit not in self._hit:
                 self._hit.append(death.limit)
             said = f"{str(death) or self._session.how_it_ended()} {self._recover()}"
             self._underway = None
-            done["error"] = "\n".join(str(text) for text in (done.get("error"), said) if text)
+            self._done["error"] = "\n".join(str(text) for text in (self._done.get("error"), said) if text)
         self._rest()
-        return self._execution(done, code, time.monotonic() - began)
+        return self._execution(self._done, code, time.monotonic() - began)
 
     def _rest(self) -> None:
         """Between orders nothing runs, but what reads the reply to a sub call of a thread."""
@@ -414,31 +414,33 @@ class Sandbox:
                 clock.resume()
                 call(session.connection, clock, frame.get("id"), frame.get("prompt"))
 
-    def _call(
+    def _call(self, connection: Connection, clock: _Clock, number: object, prompt: object) -> None:
+        """Has a sub call answered, or refused if there were too many."""
+        self._sub_calls_left -= 1
+        query = self._query
+        if self._sub_calls_left < 0:
+            query = self._refuse
+            if "sub_calls" not in self._hit:
+                self._hit.append("sub_calls")
+        self._hand_over(query, connection, clock, number, prompt)
+
+    def _hand_over(
         self,
+        query: Callable[[str], str],
         connection: Connection,
         clock: _Clock,
         number: object,
         prompt: object,
-        query: Callable[[str], str] | None = None,
     ) -> None:
-        """Has a sub call answered, by `query` if it is given."""
+        """Puts a sub call with those that wait for their turn; announces it if it goes to the sub model."""
         if not isinstance(number, int) or not isinstance(prompt, str) or len(prompt) > limits.MAX_PROMPT:
             raise WorkerDied("The cell broke the session's connection.")
-        self._sub_calls_left -= query is None
-        too_many = self._sub_calls_left < 0 and query is None
-        if too_many and "sub_calls" not in self._hit:
-            self._hit.append("sub_calls")
         if self._waits(len(prompt) + limits.CALL_SIZE) > limits.MAX_PENDING:
             raise WorkerDied("The cell asked the sub model for too much at once.", limit="sub_calls")
         clock.pause()
-        if not query and not too_many:
+        if query is self._query:
             self.on_call(prompt)
-        query = query or (self._refuse if too_many else self._query)
         self._pool.submit(self._answer, query, connection, clock, number, prompt)
-
-    def _cancelled(self, _prompt: str) -> str:
-        raise RLMError("cancelled")
 
     def _refuse(self, _prompt: str) -> str:
         raise RLMError(self._told("sub_calls"))
@@ -554,6 +556,10 @@ def _layers(policy: Policy, without: Collection[str]) -> frozenset[str]:
             f"There is no layer {', '.join(unknown)}; there are {', '.join(limits.LAYERS)}."
         )
     return frozenset(limits.LAYERS) if policy == "off" else frozenset(without)
+
+
+def _cancelled(_prompt: str) -> str:
+    raise RLMError("cancelled")
 
 
 class _Clock:
