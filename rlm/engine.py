@@ -324,7 +324,7 @@ class _Run:
             return None, prompts.NOT_SEEN_YET
         if final and _is_placeholder(final.text):
             self.calls.loops += 1
-            return None, prompts.NO_ANSWER_IN_IT
+            return None, prompts.no_answer(self.prompt, self.guide.related if self.guide else Related())
         data = repl.context.get("type") != "NoneType"  # without any, it answers from what it knows
         if final and self.guide and data and (doubt := self.guide.doubt(final.text, self.trajectory)):
             return None, doubt

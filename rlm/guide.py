@@ -16,8 +16,17 @@ _SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)b(?![a-z0-9])", re.IGNORECASE)
 _ASKS_FOR_MORE = re.compile(r"\s*(?:what|which|who|whose|where|when|why|how)\b", re.IGNORECASE)
 # than a yes or no
 _ASKS_FOR_A_NAME = re.compile(r"\s*(?:who|whose|whom|which|where)\b", re.IGNORECASE)
-_COUNTS = re.compile(r"\bhow (?:often|many times)\b", re.IGNORECASE)
-# what only code can count
+_COUNTS = re.compile(r"\bhow (?:often|many)\b|\bnumber of\b", re.IGNORECASE)
+_COMPARES = re.compile(
+    r"(?<!at )\b(?:most|least|fewest|(?:larg|small|bigg|great|high|low|long|short|lat|earli|old|new|young)est"
+    r"|(?:cheap|heavi|fast|slow|busi)est)\b",
+    re.IGNORECASE,
+)
+# what only code can do, unless a line says it
+_TIMES = re.compile(r"\bhow often\b|\btimes\b|\boccurrences?\b|\boccurs?\b", re.IGNORECASE)
+# of a word, which a line may have more than once
+_LINES = re.compile(r"\bfor (?:line|item|text|row)\b(?![^\n]*(?:count\(|findall|finditer))")
+# in code that goes from line to line and counts none of what is in them
 _NAMES = re.compile(r"\b[A-Z]\w+(?: [A-Z]\w+)+")
 # of two words or more
 
@@ -38,14 +47,17 @@ class Guide:
         self.question = question
         self.related = related
         self.shown = shown
-        self._doubted = False
+        self._doubts: list[str] = []
+        # that the model was told of
         self._failed = 0
         # turns in a row that ended in an error
 
     def doubt(self, answer: str, trajectory: Sequence[Iteration]) -> str:
-        """What to say to an answer that looks invented; once in a run, since the model may be right."""
-        complaint = "" if self._doubted else self._complaint(answer, trajectory)
-        self._doubted = self._doubted or bool(complaint)
+        """What to say to an answer that looks invented; each thing once in a run: the model may be right."""
+        complaint = self._complaint(answer, trajectory)
+        if complaint in self._doubts:
+            return ""
+        self._doubts.append(complaint)
         return complaint
 
     def _complaint(self, answer: str, trajectory: Sequence[Iteration]) -> str:
@@ -60,9 +72,13 @@ class Guide:
             return prompts.not_yes_or_no(answer, self.related.missing)
         if said and said <= asked - _words("\n".join(outputs)) and " or " not in self.question:
             return prompts.ONLY_THE_QUESTION
-        new = not outputs and prompts.FOLLOW_UP not in self.shown
-        if said and said <= numbers and new and _COUNTS.search(self.question):
-            return prompts.UNCOUNTED
+        if said and not outputs and prompts.FOLLOW_UP not in self.shown:
+            if said <= numbers and _COUNTS.search(self.question) and not self._says(answer):
+                return prompts.not_yet("counted")
+            if (asks := _COMPARES.search(self.question)) and not self._says(asks[0]):
+                return prompts.not_yet("compared")
+        if outputs and prompts.FOLLOW_UP not in self.shown and (missed := self._overlooked(trajectory)):
+            return missed
         known = " ".join(f"{self.question}\n{shown}".casefold().split())
         alone = answer.isalpha() and answer.istitle() and _ASKS_FOR_A_NAME.match(self.question)
         names = {
@@ -73,6 +89,21 @@ class Guide:
         numbers = {n for n in numbers - asked - seen if len(n) > 1 and n.lstrip("0") not in seen}
         unseen = names or numbers
         return prompts.never_shown(min(unseen)) if unseen else ""
+
+    def _overlooked(self, trajectory: Sequence[Iteration]) -> str:
+        """What of a question that is to be computed the code takes no notice of."""
+        if not _COUNTS.search(self.question) and not _COMPARES.search(self.question):
+            return ""
+        code = "\n".join(e.code for turn in trajectory for e in turn.executions)
+        if names := [name for name in self.related.named if name.casefold() not in code.casefold()]:
+            self.related = replace(self.related, named=())  # it has been told
+            return prompts.took_no_notice(names)
+        return prompts.COUNTS_LINES if _TIMES.search(self.question) and _LINES.search(code) else ""
+
+    def _says(self, what: str) -> bool:
+        """Whether the lines that came with the question have a number or word as one of its own."""
+        whole = rf"(?<![\w.#-]){re.escape(what)}(?![.-]?\w)"
+        return bool(re.search(whole, self.related.lines, re.IGNORECASE))
 
     def _namesake(self, said: set[str], shown: str) -> str:
         """A name in the answer's line that shares a part with the question's, which is nowhere."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rlm.sandbox.child.finding import words
+from rlm.sandbox.child.hints import NOTHING
 from rlm.sandbox.child.labels import LABELLED
 from rlm.sandbox.child.shown import clip
 from rlm.types import Execution, Related
@@ -95,8 +96,6 @@ def unanswered(reason: str) -> str:
     return f"[nothing: this question was stopped ({reason})]"
 
 
-NOTHING = frozenset(("", "[]", "0", "-1", "None", "{}", "set()", "Counter()", "()", "''", "0.0", "nan"))
-# outputs of code that found nothing, most often because the data is written in another way
 FIRST = "Write one short ```repl block that finds or computes the answer and prints it."
 FROM_LINES = "If the lines above have the answer, give it as FINAL(…). Otherwise write"
 OR_FINAL = f"{FROM_LINES} one short ```repl block that finds or computes it and prints it."
@@ -161,7 +160,9 @@ def observation(executions: Sequence[Execution], limit: int, asked: str, related
     if not last.error and not (last.value or last.stdout.strip() or "print(" in last.code):
         following = PRINT
     elif not last.error and (last.value or last.stdout).strip() in NOTHING:
-        following = nothing(asked, related)
+        following = nothing(asked, related, last.hint)
+    elif last.hint and not last.error:
+        following = f"{last.hint}\n{CORRECT}"
     elif last.error and not last.error.startswith("LLMQueryError"):
         following = CORRECT
     elif has_labelled(last):
@@ -204,14 +205,17 @@ PRINT = "Write the next ```repl block, which prints what the answer depends on."
 CORRECT = "Correct this: write the next ```repl block."
 
 
-def nothing(asked: str, related: Related) -> str:
-    """After an output that has nothing in it."""
+def nothing(asked: str, related: Related, hint: str) -> str:
+    """After an output that has nothing in it; hint: see Execution."""
     if related.missing:
         told = f"{nowhere(related.missing)} {NOT_THERE} Otherwise write other code."
     elif related.unsaid in ("labels", "labelled"):
         told = _LABELS if related.unsaid == "labels" else _LABELLED
     elif related.lines:
         told = f"{_told(related)}\nAnswer from these lines, or write other code."
+        told = "\n".join(filter(None, [hint, told]))
+    elif hint:
+        told = f"{hint}\nWrite other code."
     else:
         found = words(_ending(asked))
         telling = "|".join(dict.fromkeys([*(word for word in found if not word.isalnum()), *found[-6:]][:6]))
@@ -299,13 +303,31 @@ def never_shown(what: str) -> str:
     return f"No output shows {what}. {_AGAIN}"
 
 
-UNCOUNTED = f"Nothing has been counted yet: the lines above are only some. {_AGAIN}"
+def not_yet(done: str) -> str:
+    """To an answer that takes all of the data, before any code has run; done: "counted" or "compared"."""
+    return f"No code has {done} anything yet, and you have seen only some of the data. {_AGAIN}"
 
 
-NO_ANSWER_IN_IT = (
-    "Your FINAL has no answer in it. Write the answer itself between its parentheses, or one ```repl block "
-    f"if you do not know it yet. {NOT_THERE}"
+def took_no_notice(names: Sequence[str]) -> str:
+    """To the result of code in which names or numbers of the question do not occur."""
+    return f"Your code takes no notice of {' or '.join(map(repr, names))}, which the question names. {_AGAIN}"
+
+
+COUNTS_LINES = (
+    "That counts lines, and a line may have it more than once: "
+    f'len(re.findall(r"\\bword\\b", context, re.IGNORECASE)) counts each. {_AGAIN}'
 )
+
+
+def no_answer(asked: str, related: Related) -> str:
+    """To a FINAL with nothing in it."""
+    again = f"{_told(related)}\nQuestion: {_ending(asked)}\n" if related.lines else ""
+    return (
+        f"Your FINAL has no answer in it. {again}Write the answer itself between its parentheses, "
+        f"or one ```repl block if you do not know it yet. {NOT_THERE}"
+    )
+
+
 EMPTY_REPLY = "Your reply was empty. Write one ```repl code block, or FINAL(…)."
 
 

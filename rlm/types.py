@@ -104,6 +104,8 @@ class Related:
     unsaid: str = ""
     # of it: "labels", which are not written there ("labelled" once they have been read), or "words", of which
     # none is; the lines are then others
+    named: tuple[str, ...] = ()
+    # names, numbers and quotations of the question that are there
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,8 @@ class Execution:
     sub_calls: tuple[SubCall, ...] = ()
     limits: tuple[str, ...] = ()
     # limits that were hit, a line each
+    hint: str = ""
+    # what is wrong with what it looks for: the data does not have it, or has it in longer numbers as well
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ def test_a_word_that_is_no_variable_is_the_answer_itself():
 def test_the_instructions_placeholder_is_no_answer(placeholder):
     client = ScriptedClient([cell("1"), placeholder, placeholder, "FINAL(3)"])
     assert ask(client).answer == "3"
-    assert prompts.NO_ANSWER_IN_IT in client.shown()
+    assert "Your FINAL has no answer in it." in client.shown()
 
 
 def test_an_answer_that_was_paid_for_is_not_lost_at_the_budget():

@@ -127,8 +127,10 @@ def test_true_or_false_is_asked_back_for_where_more_is_asked_for():
         ("Gatekeeper", "Who has the badge?", ""),
         ("Positive", "Is the text positive or negative?", ""),
         ("The Badge 4417", "Which badge has the gatekeeper?", ""),
-        ("4", "How often is the badge mentioned?", "Nothing has been counted yet"),
-        ("4", "How many badges are there?", ""),
+        ("4", "How often is the badge mentioned?", "No code has counted anything yet"),
+        ("4", "How many badges are there?", "No code has counted anything yet"),
+        ("4417", "How many guards are there?", ""),
+        ("4417", "What is the largest number of a badge?", "No code has compared anything yet"),
         ("Never", "How often is the badge mentioned?", ""),
         ("44.17", "What number has the badge?", ""),
         ("4,417", "What number has the badge?", ""),
@@ -138,6 +140,55 @@ def test_a_name_that_is_nowhere_and_a_count_without_code_are_asked_back_for(answ
     client, result = run(f"FINAL({answer})", f"FINAL({answer})", question=question)
     assert result.answer == answer
     assert says in client.shown(1) if says else result.iterations == 1
+
+
+_SERVICES, _LEVELS = ("billing", "mail", "mail"), ("INFO", "ERROR", "ERROR", "ERROR", "ERROR")
+LOG = "\n".join(f"12:{n % 60:02} {_SERVICES[n % 3]} {_LEVELS[n % 5]}" for n in range(300))
+ERRORS = "How many lines of billing are an ERROR?"
+
+
+@pytest.mark.parametrize(
+    ("code", "question", "says"),
+    [
+        (
+            "print(context.count('billing'))",
+            ERRORS,
+            "takes no notice of 'ERROR'",
+        ),
+        (
+            "print(context.count('ERROR'))",
+            ERRORS,
+            "no notice of 'billing'",
+        ),
+        ("print(len(search('billing ERROR')))", ERRORS, ""),
+        ("print(context.count('ERROR'))", "Is there an ERROR of billing?", ""),
+        ("print(sum('mail' in line for line in lines))", "How often does mail occur?", "That counts lines"),
+        ("print(len(re.findall('mail', context)))", "How often does mail occur?", ""),
+    ],
+)
+def test_code_that_overlooks_a_part_of_the_question_is_told_so_once(code, question, says):
+    code = f"lines = context.splitlines()\n{code}"
+    client, result = run(cell(code), "FINAL(7)", "FINAL(7)", context=LOG, question=question)
+    assert result.iterations == (3 if says else 2)
+    assert says in client.shown()
+
+
+def test_each_thing_is_doubted_once_and_an_empty_final_has_the_lines_again():
+    client, result = run(
+        "FINAL(0)", "FINAL(Mr Smith)", "FINAL(Mr Smith)", question="How often is the gatekeeper mentioned?"
+    )
+    assert (result.answer, result.iterations) == ("Mr Smith", 3)
+    client, _ = run("FINAL(None)", "FINAL(4417)")
+    assert NEEDLE in client.shown(1).partition("has no answer in it")[2]
+
+
+def test_what_code_counted_by_mistake_is_to_be_corrected():
+    context = "\n".join(["id 500", "id 5001", "id 17"] * 20)
+    client, _ = run(
+        cell("print(context.count('500'))"), "FINAL(7)", context=context, question="Is 500 in it?"
+    )
+    assert '"500" is also in longer numbers, as in:\nid 5001' in client.shown(1)
+    assert client.shown(1).endswith(prompts.CORRECT)
 
 
 def test_a_number_between_commas_is_seen_and_without_data_nothing_is_doubted():

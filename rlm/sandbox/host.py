@@ -218,7 +218,8 @@ class Sandbox:
         told = self._order({"do": "related", "text": question}, "").value
         try:  # the process has been the model's, and may say anything
             said = json.loads(told or "")
-            return Related(str(said["lines"]), str(said["missing"]), str(said["unsaid"]))
+            named = tuple(map(str, said["named"]))
+            return Related(str(said["lines"]), str(said["missing"]), str(said["unsaid"]), named)
         except (ValueError, TypeError, KeyError, RecursionError):
             return Related()
 
@@ -507,6 +508,7 @@ class Sandbox:
             final=_answer(str(final.get("text")), final.get("value")) if isinstance(final, dict) else None,
             seconds=seconds,
             limits=tuple(map(self._told, self._hit)),
+            hint=text("hint") or "",
         )
 
 

@@ -14,7 +14,8 @@ Host and worker exchange frames: HEADER (length, big-endian), then that many byt
                     {"do": "refused", "error": …}
                     {"do": "call", "id": n, "prompt": …}
                     {"do": "done", "id": n, "stdout": …, "value": …, "error": …, "stopped": bool,
-                     "limits": […], "final": {"text": …, "value": …}}; what is not there is None
+                     "limits": […], "final": {"text": …, "value": …}, "hint": …}; what is not there
+                     is None
                     {"do": "done", "id": "a word", "shown": […]}, to a check: what each of its cells did
                     {"do": "done", "id": n, "context": {…} | "error": …}, to a load; neither: no room
                     {"do": "resumed"}, from a snapshot that has taken over

@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from rlm.sandbox.child import blocks
+
 NEAREST = 6
 # lines or items that are shown where the words of a question are looked for
 NEAR = 0.25
@@ -21,6 +23,10 @@ AROUND = 120
 # characters given on either side of a match in a long line or item
 BEGINNING = 40
 # characters of a long item's first line that are shown with a piece of it
+LONG = 600
+# characters of a line, beyond which each of its sentences is taken for a line
+WITH_BLOCK = 3
+# lines that are shown with what they belong to, and what belongs to them
 TITLE = 25
 # characters of a line that is so short that more of the text is shown with it
 MANY = 10_000
@@ -41,11 +47,23 @@ _NAME = re.compile(
     + r"|(?<=[a-z,;:] )[A-Z]\w{3,}|\b[A-Z][A-Z\d]{3,}\b|\b\d{5,}\b|\b(?=\w*\d)(?=\d*[^\W\d])\w{4,}\b"
 )
 # also a word with a capital within a sentence, one in capitals, a long number, letters with digits
+_VALUE = re.compile(
+    r'"([^"\n]{2,40})"|(?<=[a-z,;:] )([A-Z]\w{2,})(?![\w-])|(?<!\w)([A-Z][A-Z\d]{2,})(?!\w)'
+    r"|(?<![\w.])(\d{2,})(?![\w.]*\w)"
+)
+# of a question, what its answer may depend on
 _LABELLED = re.compile(r"\b(label|categor|classif|sentiment|emotion|topic|intent)", re.IGNORECASE)
 # of what a text is about or how it is meant, if the data does not say
 _OF_MANY = re.compile(
     r"\b(?:how (?:many|often)|most|least|more|fewer|less|common|all|each|every)\b", re.IGNORECASE
 )
+_HOW_MANY = re.compile(r"\bhow many\b", re.IGNORECASE)
+FEW = 300
+# lines or items that a CPU reads in some minutes
+JUDGED = 1000
+# lines by which it is judged what they have in common
+SOME, MOST = 0.01, 0.8
+# of them
 LONGEST = 5_000_000
 # characters in which lines unlike all others are looked for, or 250 times the items
 STRANGE = 3
@@ -54,6 +72,8 @@ FOLLOWED = 8
 # lines or items that are shown because of names in others
 MENTIONS = 4
 # lines or items with a name, up to which it is followed
+LISTED = 6
+# new names of a line, beyond which it is taken for a list and none of them is followed
 SHORT = 500
 # characters of an item, up to which the names in it are followed
 
@@ -85,7 +105,7 @@ def matches(regex: re.Pattern[str], text: Any) -> Iterator[tuple[int, str]]:
         return
     if not isinstance(text, (dict, list, tuple, set, frozenset)):
         raise TypeError(f"search looks through a str, list or dict, not {type(text).__name__}")
-    for index, (key, entry) in enumerate(_entries(text)):
+    for index, (key, entry) in enumerate(entries(text)):
         if found := regex.search(entry):
             yield index, _part(key, entry, found.start(), found.end())
 
@@ -104,7 +124,7 @@ def compounds(text: str) -> list[str]:
 
 def missing(question: str, text: Any) -> str:
     """The first of a question's compounds that is nowhere in the context; else ""."""
-    if not _is_searchable(text):
+    if not is_searchable(text):
         return ""
     for name in compounds(question):
         if next(matches(re.compile(re.escape(name), re.IGNORECASE), text), None) is None:
@@ -112,15 +132,44 @@ def missing(question: str, text: Any) -> str:
     return ""
 
 
+def named(question: str, text: Any) -> list[str]:
+    """The names, numbers and quotations of a question that are in the context.
+
+    Where most lines have a number, as those of logs do, also the words that some of them have, and some not.
+    """
+    found = dict.fromkeys(filter(None, itertools.chain.from_iterable(_VALUE.findall(question))))
+    regexes = {name: re.compile(rf"(?<!\w){re.escape(name)}(?!\w)") for name in found}
+    searched = regexes.items() if is_searchable(text) else ()
+    names = [name for name, regex in searched if next(matches(regex, text), None)]
+    return names + [word for word in _telling(question, text) if word not in " ".join(names).lower()]
+
+
+def _telling(question: str, text: Any) -> list[str]:
+    lines = text[: JUDGED * LONG].splitlines()[:JUDGED] if isinstance(text, str) else text
+    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines[:JUDGED]):
+        return []
+    lines = [line.lower() for line in lines[:JUDGED]]
+    if sum(map(bool, map(re.compile(r"\d").search, lines))) < MOST * len(lines) or len(lines) < NEAREST:
+        return []
+    asked = (re.findall(r"[^.?!]+\?", question) or [question])[-1].lower()
+    regexes = {word: re.compile(rf"\b{re.escape(word)}") for word in _stems(asked)}
+    shares = {word: sum(map(bool, map(regex.search, lines))) / len(lines) for word, regex in regexes.items()}
+    return [word for word, share in shares.items() if SOME < share < MOST]
+
+
 def unlabelled(question: str, text: Any) -> bool:
     """Whether the question asks for labels, categories or the like that the context does not name.
 
     It names them where its first line does, or one in 50; where a few do, it depends on whether the question
-    is about many texts.
+    is about many texts. A question of how many texts are something is of such a kind too, where no word of it
+    is there and they are few enough to be read.
     """
     asked = {word.lower() for word in _LABELLED.findall(question)}
-    if not asked or not _is_searchable(text):
+    if not is_searchable(text):
         return False
+    if not asked:
+        size = len(text.splitlines() if isinstance(text, str) else text)
+        return size <= FEW and bool(_HOW_MANY.search(question)) and not _has_any(_stems(question), text)
     few = (text.count("\n") if isinstance(text, str) else len(text)) // 50 if _OF_MANY.search(question) else 0
     regex = re.compile("|".join(asked), re.IGNORECASE)
     named = [place for place, _ in itertools.islice(matches(regex, text), few + 1)]
@@ -141,10 +190,21 @@ def related(question: str, text: Any) -> tuple[list[str], str, str]:
     if not best:
         strange = [] if _has_any(_stems(question), text) else unlike_others(text)
         return strange, "", "words" if strange else ""
-    some = [] if isinstance(text, str) else [entry for _, entry in itertools.islice(_entries(text), 9)]
-    if any(len(entry) > SHORT for entry in some):
+    if isinstance(text, str):
+        best = _with_blocks(best, question, text)
+    elif any(len(entry) > SHORT for _, entry in itertools.islice(entries(text), 9)):
         return list(best.values()), "", ""  # a long item has many names
     return _follow(best, question, text), "", ""
+
+
+def _with_blocks(best: dict[Any, str], question: str, text: str) -> dict[Any, str]:
+    """Puts what they belong to before the first lines, and what belongs to them behind."""
+    stems = _stems(question)
+    for place, line in list(best.items())[:WITH_BLOCK]:
+        if text[place - 1 : place] in ("", "\n"):  # no sentence of a long line
+            more = [other for other in blocks.below(text, place, stems) if other not in line]
+            best[place] = "\n".join([*blocks.above(text, place), line, *more])
+    return best
 
 
 def _follow(best: dict[object, str], question: str, text: Any) -> list[str]:
@@ -157,15 +217,15 @@ def _follow(best: dict[object, str], question: str, text: Any) -> list[str]:
         if place in shown:
             continue
         shown[place] = line
-        for name in dict.fromkeys(_NAME.findall(line)):
-            if name in known:
-                continue
+        names = [name for name in dict.fromkeys(_NAME.findall(line)) if name not in known]
+        for name in names if len(names) <= LISTED else ():
             known.add(name)
             regex = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
             mentions = list(itertools.islice(matches(regex, text), MENTIONS + 1))
             if len(mentions) <= MENTIONS:
                 waiting += mentions[::-1]
-    return list(dict.fromkeys(shown.values()))
+    found = list(shown.values())
+    return [entry for n, entry in enumerate(found) if not any(entry in other for other in found[:n])]
 
 
 def nearest(question: str, text: Any) -> list[str]:
@@ -178,7 +238,7 @@ def _nearest(question: str, text: Any, least: float) -> dict[object, str]:
 
     least: what the words of a line must count for together; a word that is in n lines counts for 1/n.
     """
-    if not _is_searchable(text):
+    if not is_searchable(text):
         return {}
     stems = _stems(question)
     shown: dict[object, str] = {}
@@ -195,20 +255,29 @@ def _nearest(question: str, text: Any, least: float) -> dict[object, str]:
 
 
 def _has_any(stems: list[str], text: Any) -> bool:
-    if not stems or not _is_searchable(text):
+    if not stems or not is_searchable(text):
         return True
     return any(next(found, None) for found in _with_stem(stems, text))
 
 
 def _stems(question: str) -> list[str]:
-    return [word[:-1] if len(word) > 3 and word.endswith("s") else word for word in words(question)]
+    codes = [] if question.isupper() else re.findall(r"\b[A-Z]{2}\b", question)
+    return codes + [word[:-1] if len(word) > 3 and word.endswith("s") else word for word in words(question)]
+
+
+def _find(stem: str, text: str, lower: str, start: int = 0) -> int:
+    """Where a stem is next; a code of two capitals only as a word of its own. -1: nowhere."""
+    if not stem.isupper():
+        return lower.find(stem, start)
+    found = re.compile(rf"\b{stem}\b").search(text, start)
+    return found.start() if found else -1
 
 
 def unlike_others(text: Any) -> list[str]:
     """The lines or texts that have several words which no other has, where such ones are few."""
-    if isinstance(text, dict) or not _is_searchable(text, LONGEST):
+    if isinstance(text, dict) or not is_searchable(text, LONGEST):
         return []
-    lines = text.splitlines() if isinstance(text, str) else [entry for _, entry in _entries(text)]
+    lines = text.splitlines() if isinstance(text, str) else [entry for _, entry in entries(text)]
     words_of = [set(re.findall(r"[^\W\d_]{3,}", line.lower())) for line in lines]
     found = Counter(itertools.chain.from_iterable(words_of))
     alone = {n: sum(found[word] == 1 for word in some) for n, some in enumerate(words_of)}
@@ -216,7 +285,7 @@ def unlike_others(text: Any) -> list[str]:
     return [lines[n] for n in strange[:NEAREST]] if len(strange) <= len(lines) // 50 else []
 
 
-def _is_searchable(text: Any, most: int = LARGEST) -> bool:
+def is_searchable(text: Any, most: int = LARGEST) -> bool:
     """Whether words can be looked for in it, within a second or two."""
     if isinstance(text, str):
         return len(text) <= most
@@ -234,17 +303,17 @@ def _with_stem(stems: list[str], text: Any) -> Iterator[Iterator[tuple[object, s
         for stem in stems:
             yield _lines_with(stem, lower, text)
         return
-    entries = [(key, entry, entry.lower()) for key, entry in _entries(text)]
+    lowered = [(key, entry, entry.lower()) for key, entry in entries(text)]
     for stem in stems:
         yield (
             (index, _part(key, entry, at, at + len(stem)))
-            for index, (key, entry, lower) in enumerate(entries)
-            if (at := lower.find(stem)) >= 0
+            for index, (key, entry, lower) in enumerate(lowered)
+            if (at := _find(stem, entry, lower)) >= 0
         )
 
 
 def _lines_with(stem: str, lower: str, text: str) -> Iterator[tuple[object, str]]:
-    at = lower.find(stem)
+    at = _find(stem, text, lower)
     while at >= 0:
         start, end = _line(text, at, at + len(stem))
         if end - start < TITLE:  # what it is the title of
@@ -253,15 +322,21 @@ def _lines_with(stem: str, lower: str, text: str) -> Iterator[tuple[object, str]
             yield start, text[start:shown_end]
         else:
             yield start, text[max(start, at - AROUND) : min(end, at + len(stem) + AROUND)]
-        at = lower.find(stem, end)
+        at = _find(stem, text, lower, end)
 
 
 def _line(text: str, start: int, end: int) -> tuple[int, int]:
-    """Where the lines of a piece of a text begin and end."""
-    return text.rfind("\n", 0, start) + 1, (text.find("\n", end) + 1 or len(text) + 1) - 1
+    """Where the lines of a piece of a text begin and end; of a long line, its sentences."""
+    low, high = max(0, start - LONG), min(len(text), end + LONG)
+    begins, ends = text.rfind("\n", low, start) + 1 or low, text.find("\n", end, high)
+    ends = ends if ends >= 0 else high
+    if ends - begins > LONG:
+        begins = max(begins, text.rfind(". ", low, start) + 2)
+        ends = (text.find(". ", end, ends) + 1) or ends
+    return begins, ends
 
 
-def _entries(text: Any) -> Iterator[tuple[object, str]]:
+def entries(text: Any) -> Iterator[tuple[object, str]]:
     for key, item in text.items() if isinstance(text, dict) else enumerate(text):
         yield key, item if isinstance(item, str) else repr(item)
 

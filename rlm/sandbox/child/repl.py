@@ -20,7 +20,8 @@ from contextlib import redirect_stderr, redirect_stdout
 from threading import get_ident
 from typing import Any
 
-from rlm.sandbox.child.finding import as_regex, matches, missing, nearest, related, words
+from rlm.sandbox.child.finding import as_regex, matches, missing, named, nearest, related, words
+from rlm.sandbox.child.hints import NOTHING, loose, unmatched
 from rlm.sandbox.child.labels import LABELLED
 from rlm.sandbox.child.labels import read as read_labels
 from rlm.sandbox.child.rows import brief
@@ -282,13 +283,14 @@ class Repl:
                 self.running = True
                 try:
                     done["value"] = self._run(name, code)
+                    done["hint"] = self._hint(code, done["value"] or self.output.head)
                     self._read_answer()
                 except (Finished, CellStopped):
                     raise
                 except SystemExit:
                     done["error"] = "SystemExit: this ends no session; call FINAL(answer) when you are done"
                 except BaseException as error:  # whatever the model's code raises is data
-                    done |= self._failure(error)
+                    done |= self._failure(code, error)
                 self.running = False
             except Finished:
                 self.running = False
@@ -299,6 +301,16 @@ class Repl:
         if max(len(stdout), len(done.get("value") or "")) > self.output_limit:
             done["limits"].append("output")
         return done | {"final": self.final, "stdout": stdout}
+
+    def _hint(self, code: str, output: str) -> str:
+        """What is wrong with what the code looked for, as far as its output may come from that."""
+        context, text = self.names.get("context"), output.strip()
+        try:
+            if text in NOTHING:
+                return clip(unmatched(code, context, self._rows()), self.output_limit)
+            return clip(loose(code, context), self.output_limit) if text.isdecimal() else ""
+        except Exception:  # data may be anything; the cell itself went well
+            return ""
 
     def resolve(self, text: str, variable: bool) -> dict[str, Any]:
         """Gives the value that a FINAL(…) in the reply's text names, if it names one.
@@ -381,9 +393,12 @@ class Repl:
         rows = self.names.get("rows")
         return [row for row in rows if type(row) is dict] if type(rows) is list else []
 
-    def related(self, question: str) -> tuple[list[str], str, str]:
+    def related(self, question: str) -> dict[str, Any]:
         """The fields of `types.Related` for the context."""
-        return related(question, self.names.get("context"))
+        context = self.names.get("context")
+        lines, missing, unsaid = related(question, context)
+        text = "\n".join(clip(line, 600) for line in lines)
+        return {"lines": text, "missing": missing, "unsaid": unsaid, "named": named(question, context)}
 
     def variables(self) -> list[str]:
         """Names of what cells have set, and the context's."""
@@ -394,12 +409,14 @@ class Repl:
             if name not in hidden and not name.startswith("_") and not isinstance(value, types.ModuleType)
         ]
 
-    def _failure(self, error: BaseException) -> dict[str, Any]:
+    def _failure(self, code: str, error: BaseException) -> dict[str, Any]:
         """What the model is told of its mistake, and which limit it was."""
         text, limits = explain(error), []
-        if isinstance(error, (AttributeError, IndexError, KeyError, TypeError)):
+        if isinstance(error, (AttributeError, IndexError, KeyError, TypeError, ValueError)):
             hint = next((hint for said, hint in HINTS.items() if said in text), "")
-            text += hint or self._reminder(error, text)
+            text += self._gap(text) or hint or self._reminder(error, text)
+            if isinstance(error, (AttributeError, IndexError)) and (told := self._hint(code, "")):
+                text += f"\n{told}"
         no_thread = isinstance(error, RuntimeError) and "can't start new thread" in text
         if no_thread and threading.active_count() > THREADS // 2:
             limits.append("threads")
@@ -408,6 +425,13 @@ class Repl:
             limits.append("memory")
             text += f" (the limit is {self.memory / 2**20:,.0f} MiB beyond the context)"
         return {"error": text, "limits": limits}
+
+    def _gap(self, text: str) -> str:
+        """Which field in the failed code is empty in some rows."""
+        for name in re.findall(r"\[[\"'](.+?)[\"']\]", text):
+            if any(row.get(name) == "" for row in self._rows()):
+                return f"\n(row[{name!r}] is '' in some of `rows`: leave those out)"
+        return ""
 
     def _reminder(self, error: BaseException, text: str) -> str:
         """What the data is, for code that took it for something else."""
@@ -419,6 +443,8 @@ class Repl:
         if rows and self._has_labelled and "indices must be integers" in text:
             return f"\n(the label of each of `rows` is row['label'], as in {brief(rows[0])})"
         if rows:
+            if isinstance(key, str) and any(key in row for row in rows):
+                return f" is in some of `rows` only: use row.get({key!r}, …)"
             return f"\n(`rows` is a list of {len(rows):,} dicts, such as {brief(rows[0])})"
         if not isinstance(context, (list, tuple, dict)) or not context:
             return ""

@@ -20,12 +20,20 @@ Reader = Callable[[Any], Iterable[Row]]
 
 SAMPLE = 20_000
 # characters by which a text's form is judged
+LARGEST = 50_000_000
+# characters of a JSON object that is read to see its form
+FEWEST = 3
+# dicts in it, from which on they are taken for its rows
 JUDGED = 20
 # rows by which a column's values are judged
 PAIRED = (" || ", " | ", "\t", "; ", ", ")
 # what may stand between fields of the form "name: value"
 _COLUMN = re.compile(r"""\s*["']?[^\W\d]\w*(?:[ -]\w+){0,3}["']?\s*""")
 # the name of a column: a few words
+_HEADER = re.compile(r"""\s*["']?[^\w\s"']?[^\W\d][\w./()%°€$-]*(?: [\w./()%°€$-]+){0,3}(?<!\.)["']?\s*""")
+# of one in the first line of a table, which may have a unit
+_FIELD = re.compile(r"([A-Za-z][\w .-]{0,40}):(?: (.*))?$")
+# a line of a record
 _DATES = ("%b %d, %Y", "%B %d, %Y", "%d %b %Y", "%d %B %Y", "%d.%m.%Y")
 # ways to write a day whose alphabetical order is another than that of time
 
@@ -49,8 +57,10 @@ class Day(str):
 def read(context: Any) -> list[Row] | None:
     """A dict for each line or record of a text or of a list of lines; None where it has no such form.
 
-    Of JSON (an array of objects, or an object a line), of CSV, and of lines with several "name: value". In
-    the latter two, columns that begin with numbers or days have int, float, or a str compared by time.
+    Of JSON (an array of objects, an object with one of them or with an object of objects, or an object a
+    line), of dicts with such values, of CSV, of lines with several "name: value", and of
+    blocks of such lines with an empty line between them. In the latter three, columns that begin with numbers
+    or days have int, float, or a str compared by time.
 
     Raises:
         ValueError, csv.Error: it begins in such a form, and does not keep to it.
@@ -65,6 +75,8 @@ def first(context: Any) -> Row | None:
     try:
         if reader is _json_array:
             return dict(json.JSONDecoder().raw_decode(context[:SAMPLE], context.index("{"))[0])
+        if reader in (_json_object, _nested):
+            return dict(_rows(_nested, context if reader is _nested else _loaded(context))[0])
         head = context[:SAMPLE].rpartition("\n")[0] if isinstance(context, str) else context[: 2 * JUDGED]
         return _rows(reader, head)[0] if reader else None
     except Exception:  # data may be anything; it is described all the same
@@ -73,14 +85,14 @@ def first(context: Any) -> Row | None:
 
 def _rows(reader: Reader, source: Any) -> list[Row]:
     rows = list(reader(source))
-    return rows if reader in (_json_array, _json_lines) else _converted(rows)
+    return rows if reader in (_json_array, _json_lines, _json_object, _nested) else _converted(rows)
 
 
 def brief(row: Row) -> str:
     """A row with its long texts cut, so that all its names are seen."""
-    cut = {
-        name: f"{value[:80]}…" for name, value in row.items() if isinstance(value, str) and len(value) > 80
-    }
+    most = 80 if len(row) <= 10 else 30
+    long = {name: value for name, value in row.items() if isinstance(value, str) and len(value) > most}
+    cut = {name: f"{value[:most]}…" for name, value in long.items()}
     return f"{ {**row, **cut}!r:.1000}"
 
 
@@ -88,7 +100,15 @@ def _reader(context: Any) -> Reader | None:
     """What reads a context of this form; None where it is of no known one."""
     if isinstance(context, str):
         array = re.match(r"\s*\[\s*\{", context)
-        return _json_array if array else _form(context[:SAMPLE].split("\n")[:4])
+        if array:
+            return _json_array
+        if re.match(r"\s*\{\s*\"", context) and context.rstrip().endswith("}") and len(context) <= LARGEST:
+            return _json_object if _nested(_loaded(context)) else _form(context[:SAMPLE].split("\n")[:4])
+        if _has_records(context[:SAMPLE]):
+            return _records
+        return _form(context[:SAMPLE].split("\n")[:4])
+    if isinstance(context, dict):
+        return _nested if _nested(context) else None
     if not isinstance(context, (list, tuple)) or not all(isinstance(item, str) for item in context[:4]):
         return None
     reader = _form(list(context[:4]))
@@ -104,7 +124,7 @@ def _form(lines: Sequence[str]) -> Reader | None:
     for delimiter in (",", ";", "\t", "|"):
         columns = lines[0].split(delimiter)
         regular = all(line.count(delimiter) == len(columns) - 1 for line in lines[:3])
-        if regular and len(columns) > 2 and all(map(_COLUMN.fullmatch, columns)):
+        if regular and len(columns) > 2 and all(map(_HEADER.fullmatch, columns)):
             return partial(_delimited, delimiter=delimiter)
     for delimiter in PAIRED:
         names = _names(lines[0], delimiter)
@@ -112,6 +132,32 @@ def _form(lines: Sequence[str]) -> Reader | None:
         if len(names) > 1 and all(map(parse, lines[:3])):
             return partial(_by_line, parse=parse)
     return None
+
+
+def _has_records(head: str) -> bool:
+    """Whether a text begins with blocks of "name: value" lines, with an empty line between them."""
+    blocks = [block.split("\n") for block in head.split("\n\n")[:-1][:3]]
+    names = [_FIELD.match(block[0]) for block in blocks]
+    same = len({name[1] if name else "" for name in names}) == 1 and names[0]
+    fit = all(line[:1].isspace() or _FIELD.match(line) for block in blocks for line in block)
+    return bool(len(blocks) > 1 and same and fit and min(map(len, blocks)) > 1)
+
+
+def _records(text: str) -> Iterator[Row]:
+    """A row for each block; lines without a name go on with the field before them."""
+    row: Row = {}
+    for line in _source(text):
+        line = line.rstrip("\r\n")
+        if not line.strip():
+            if row:
+                yield row
+            row = {}
+        elif found := _FIELD.match(line):
+            row[found[1]] = found[2] or ""
+        elif row:
+            row[next(reversed(row))] += f"\n{line}"
+    if row:
+        yield row
 
 
 def _source(text: Any) -> Iterable[str]:
@@ -131,6 +177,28 @@ def _json_array(text: Any) -> Iterable[Row]:
             "not every item of the JSON array in `context` is an object: use json.loads(context)"
         )
     return rows
+
+
+def _json_object(text: str) -> list[Row]:
+    return _nested(_loaded(text))
+
+
+def _loaded(text: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(text))
+    except (ValueError, TypeError, RecursionError):
+        return {}
+
+
+def _nested(data: dict[Any, Any]) -> list[Row]:
+    """The dicts in the only list or dict of several of them that is a value; of a dict with their keys."""
+    found: list[list[Row]] = []
+    for value in data.values():
+        items = list(value.values()) if isinstance(value, dict) else value
+        if isinstance(items, list) and len(items) >= FEWEST and all(type(item) is dict for item in items):
+            keyed = isinstance(value, dict)
+            found += [[{"key": key, **item} for key, item in value.items()] if keyed else items]
+    return found[0] if len(found) == 1 else []
 
 
 def _json_lines(text: Any) -> Iterator[Row]:
@@ -187,11 +255,13 @@ def _paired(line: str, delimiter: str, names: Sequence[str]) -> Row | None:
 
 
 def _converted(rows: list[Row]) -> list[Row]:
-    """The rows with numbers or days for the texts of a column whose first values all are such."""
+    """The rows with numbers or days for the texts of a column whose first values all are such, or empty."""
     for column in rows[0] if rows else ():
-        judged = [row.get(column) for row in rows[:JUDGED]]
+        judged = [row.get(column) for row in rows[:JUDGED] if row.get(column)]
         kinds = (
-            k for k, fits in _KINDS.items() if all(isinstance(text, str) and fits(text) for text in judged)
+            k
+            for k, fits in _KINDS.items()
+            if judged and all(isinstance(text, str) and fits(text) for text in judged)
         )
         if kind := next(kinds, None):
             for row in rows:
@@ -226,6 +296,6 @@ _days: dict[Any, Any] = {}
 # what was read already: strptime is slow
 _KINDS: dict[type, Callable[[str], object]] = {
     int: re.compile(r"-?(?:0|[1-9]\d{0,17})").fullmatch,
-    float: re.compile(r"-?(?:0|[1-9]\d{0,9})(?:\.\d{1,5})?").fullmatch,
+    float: re.compile(r"-?(?:0|[1-9]\d{0,9})(?:\.\d{1,17})?").fullmatch,
     Day: _is_day,
 }

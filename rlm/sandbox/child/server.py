@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from rlm.sandbox.child import intake
 from rlm.sandbox.child.channel import Channel
 from rlm.sandbox.child.repl import Repl
-from rlm.sandbox.child.shown import clip, describe, explain
+from rlm.sandbox.child.shown import describe, explain
 
 CHECK = (
     "class A:\n    word = 'WORD'\nprint(A.word)\nlist(range(50)), search('another'), search('a third')",
@@ -56,11 +56,9 @@ class Server:
             return {"stdout": "\n".join(self.repl.variables())}
         if order["do"] == "related":
             try:
-                lines, missing, unsaid = self.repl.related(order["text"])
+                return {"value": json.dumps(self.repl.related(order["text"]))}
             except Exception as error:  # odd data may raise anything; the variables must outlive it
                 return {"error": explain(error)}
-            text = "\n".join(clip(line, 300) for line in lines)
-            return {"value": json.dumps({"lines": text, "missing": missing, "unsaid": unsaid})}
         return {"shown": self.check(order["id"])}
 
     def load(self, kind: str, descriptor: int | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import io
 import itertools
+import re
 import traceback
 from typing import Any
 
@@ -12,6 +13,8 @@ from rlm.sandbox.child.rows import brief, first
 
 SHOWN_ITEMS = 10
 # of a list, dict or set with more than twice as many that is the last value of a cell
+SHOWN_TYPES = (str, int, float, bool)
+# of variables, of which an error gives the values
 
 
 def clip(text: str, limit: int) -> str:
@@ -78,10 +81,26 @@ def explain(error: BaseException) -> str:
         lines += traceback.format_exception_only(type(error), error)
     except Exception as unprintable:  # an exception's own __str__ may raise anything
         lines.append(f"{type(error).__name__}: <its text cannot be shown: {type(unprintable).__name__}>")
-    text = "".join(lines).strip()
+    text = "".join(lines).strip() + _variables(error)
     if isinstance(error, NameError) and "Did you mean" not in text:
         text += _meant(error)
     return clip(text, 4000)
+
+
+def _variables(error: BaseException) -> str:
+    """The values of the failed line's own variables: what the code took them for is often the mistake."""
+    cells = [f for f, _ in traceback.walk_tb(error.__traceback__) if f.f_code.co_filename.startswith("<cell")]
+    if not cells or isinstance(error, NameError):
+        return ""
+    frame = cells[-1]
+    line = traceback.extract_tb(error.__traceback__)[-1].line or ""
+    values = {
+        name: frame.f_locals[name]
+        for name in dict.fromkeys(re.findall(r"[^\W\d]\w*", line))
+        if name not in ("context", "rows") and type(frame.f_locals.get(name)) in SHOWN_TYPES
+    }
+    told = ", ".join(f"{name} = {clip(repr(value), 200)}" for name, value in list(values.items())[:3])
+    return f"\n(there {told})" if told else ""
 
 
 def _meant(error: NameError) -> str:

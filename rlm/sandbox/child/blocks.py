@@ -1,0 +1,74 @@
+"""What a line of a text belongs to, and what belongs to it: by headings, indentation and records.
+
+Standard library only: it runs in a clean interpreter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+REACH = 20_000
+# characters above a line in which what it belongs to is looked for
+BELOW = 4_000
+# characters below it that may belong to it
+ABOVE_SHOWN, BELOW_SHOWN = 3, 4
+# lines
+WIDTH = 240
+# characters of each of them
+_OPENS = re.compile(r"[:{\[(>]\s*$")
+# the end of a line that others are indented under
+_HEADING = re.compile(r"#{1,6} +\S")
+_FIELD = re.compile(r"[A-Za-z][\w .-]{0,40}: ?\S")
+# a line of a record, which ends at an empty one
+
+
+def above(text: str, start: int) -> list[str]:
+    """The lines above the one at `start` that it belongs to: those it is indented under, or a heading."""
+    line = _first_line(text, start)
+    lines = text[max(0, start - REACH) : start].split("\n")[:-1]
+    depth, found = _depth(line), list[str]()
+    for other in reversed(lines) if depth else ():
+        if other.strip() and _depth(other) < depth:
+            depth = _depth(other)
+            found += [other[:WIDTH]] if _OPENS.search(other) else []
+        if not depth or len(found) == ABOVE_SHOWN:
+            break
+    if not found and not line.startswith("#"):
+        found = [other[:WIDTH] for n, other in enumerate(lines) if _is_heading(lines, n)][-1:]
+    return found[::-1]
+
+
+def below(text: str, start: int, stems: Sequence[str]) -> list[str]:
+    """The lines that belong to the one at `start` and have most of the words, in their order."""
+    line, *lines = text[start : start + BELOW].split("\n")[:-1] or [""]
+    depth = _depth(line)
+    if lines and _depth(lines[0]) > depth:
+        end = next((n for n, other in enumerate(lines) if other.strip() and _depth(other) <= depth), None)
+    elif _FIELD.match(line):
+        end = next((n for n, other in enumerate(lines) if not other.strip()), None)
+    else:
+        return []
+    counts = {n: _count(stems, other.lower()) for n, other in enumerate(lines[:end])}
+    best = sorted((n for n in counts if counts[n]), key=lambda n: -counts[n])[:BELOW_SHOWN]
+    return [lines[n][:WIDTH] for n in sorted(best)]
+
+
+def _first_line(text: str, start: int) -> str:
+    return text[start : start + WIDTH].partition("\n")[0]
+
+
+def _count(stems: Sequence[str], line: str) -> int:
+    """How many of the words a line has; those in the name of a field count twice."""
+    name = line.partition(":")[0]
+    return sum((stem in line) + (stem in name) for stem in stems)
+
+
+def _depth(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _is_heading(lines: list[str], n: int) -> bool:
+    """Whether a line is a Markdown heading, and no comment among others."""
+    others = lines[max(n - 1, 0) : n] + lines[n + 1 : n + 2]
+    return bool(_HEADING.match(lines[n])) and not any(other.startswith("#") for other in others)

@@ -1,0 +1,138 @@
+"""What is wrong with what code looks for: the data does not have it, or has it in longer numbers as well.
+
+Standard library only: it runs in a clean interpreter.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rlm.sandbox.child.finding import AROUND, entries, is_searchable
+
+NOTHING = frozenset(("", "[]", "0", "-1", "None", "{}", "set()", "Counter()", "()", "''", "0.0", "nan"))
+# outputs of code that found nothing, most often because the data is written in another way
+LARGEST = 5_000_000
+# characters of a context that is looked through
+SHORTEST, LONGEST = 3, 200
+# characters of a text or pattern that is looked for
+LOOKED_AT = 1000
+# lines with its beginning, of which the one with most of its other words is shown
+VALUES = 5
+# of a field, those that are shown
+_FOLDS = r"IGNORECASE|re\.I\b|\(\?i|lower\(|casefold\(|(?<!\.)\bsearch\("
+# in code that takes no notice of capitals
+_PATTERNS = frozenset("compile findall finditer fullmatch match search".split())
+# functions whose first argument is a regular expression
+_TEXTS = frozenset("count endswith find index startswith".split())
+# methods whose first argument is a text
+
+
+def unmatched(code: str, context: Any, rows: Sequence[dict[str, Any]]) -> str:
+    """What to say of the first text, pattern or value in the code that is nowhere; else ""."""
+    nodes = list(ast.walk(ast.parse(code)))
+    items = rows or (context if isinstance(context, list) else [])
+    records = [item for item in items if type(item) is dict]
+    said = (_no_value(node, records) for node in nodes)
+    if told := next(filter(None, said), ""):
+        return told
+    flags = re.IGNORECASE if re.search(_FOLDS, code) else 0
+    lines = _lines(context)
+    for written, regex in itertools.chain.from_iterable(map(_looked_for, nodes)):
+        fits = SHORTEST <= len(written) <= LONGEST and not re.search(r"\n|\\n|\\S", written)
+        if lines and fits and (told := _no_match(written, regex, flags, lines)):
+            return told
+    return ""
+
+
+def loose(code: str, context: Any) -> str:
+    """What to say of a number in the code that is also in longer ones, or a word that is also in capitals."""
+    folded, lines = re.search(_FOLDS, code), _lines(context)
+    for node in ast.walk(ast.parse(code)):
+        for written, _ in _looked_for(node):
+            longer = re.compile(rf"(?<!\d){written}\d|\d{written}(?!\d)") if written.isdecimal() else None
+            if longer and (found := next(_found(longer, lines), "")):
+                alone = rf'r"\b{written}\b" is only the number itself.'
+                return f'"{written}" is also in longer numbers, as in:\n{found}\n{alone}'
+            word = written.replace(r"\b", "").strip()
+            other = re.compile(rf"\b(?!{word}\b)(?i:{word})\b") if word.isalpha() and word.islower() else None
+            if not folded and other and (found := next(_found(other, lines), "")):
+                return f'"{word}" is there in capitals too, as in:\n{found}'
+    return ""
+
+
+def _lines(context: Any) -> list[str]:
+    """Lines, items or entries; none of a context that takes long to look through."""
+    if not is_searchable(context, LARGEST):
+        return []
+    return context.splitlines() if isinstance(context, str) else [entry for _, entry in entries(context)]
+
+
+def _found(pattern: re.Pattern[str], lines: Sequence[str]) -> Iterator[str]:
+    """The lines that match; of long ones, what is around it. None takes forever, as a whole text may."""
+    for found in filter(None, map(pattern.search, lines)):
+        yield found.string[max(0, found.start() - AROUND) : found.end() + AROUND]
+
+
+def _no_value(node: ast.AST, rows: Sequence[dict[str, Any]]) -> str:
+    """Of `row["field"] == value`, where no row has that value."""
+    match node:
+        case ast.Compare(ast.Subscript(slice=ast.Constant(str(field))), [ast.Eq()], [ast.Constant(value)]):
+            found = Counter(repr(row[field]) for row in rows if field in row)
+            if found and repr(value) not in found:
+                some = ", ".join(text[:80] for text, _ in found.most_common(VALUES))
+                more = ", …" * (len(found) > VALUES)
+                return f"No item has {value!r} as its {field!r}; it is {some}{more}."
+    return ""
+
+
+def _looked_for(node: ast.AST) -> Iterator[tuple[str, bool]]:
+    """The literals that a piece of code looks for in a text, and whether each is a regular expression."""
+    match node:
+        case ast.Compare(ast.Constant(str(text)), [ast.In()]):
+            yield text, False
+        case ast.Call(ast.Attribute(attr=name) | ast.Name(name), [ast.Constant(str(text)), *_]):
+            if name in _PATTERNS | _TEXTS:
+                yield text, name in _PATTERNS
+
+
+def _no_match(written: str, regex: bool, flags: int, lines: Sequence[str]) -> str:
+    """What to say of one that no line has."""
+    if regex and _compiled(written, 0) is None:
+        return ""
+    if _line(written, regex, flags, lines):
+        return ""
+    if line := _line(written, regex, re.IGNORECASE, lines):
+        return f'"{written}" is there only in other letters of upper and lower case, as in:\n{line}'
+    begins, line = "", ""
+    for end in range(SHORTEST, len(written)):
+        found = _line(written[:end], regex, re.IGNORECASE, lines, rest=written[end:])
+        if found == "":
+            break
+        begins, line = (written[:end], found) if found else (begins, line)
+    has = f' It has "{begins}", as in:\n{line}' if line else ""
+    return f'The data has nothing for "{written}".{has}'
+
+
+def _line(written: str, regex: bool, flags: int, lines: Sequence[str], rest: str = "") -> str | None:
+    """A line or item that matches, best one with words of the rest as well; None if it is no pattern."""
+    pattern = _compiled(written if regex else re.escape(written), flags)
+    if pattern is None:
+        return None
+    others = set(re.findall(r"[^\W_]{2,}", rest.lower()))
+    found = list(itertools.islice(_found(pattern, lines), LOOKED_AT if others else 1))
+    return max(found, key=lambda line: len(others & {*re.findall(r"[^\W_]+", line.lower())}), default="")
+
+
+def _compiled(pattern: str, flags: int) -> re.Pattern[str] | None:
+    if pattern.count("{") > pattern.count("}"):  # half a repetition would be taken as it is written
+        return None
+    missing = len(re.findall(r"(?<!\\)\(", pattern)) - len(re.findall(r"(?<!\\)\)", pattern))
+    try:
+        return re.compile(pattern + ")" * max(missing, 0), flags | re.MULTILINE)
+    except (re.error, OverflowError, RecursionError):
+        return None
