@@ -354,7 +354,9 @@ class _Run:
         related = self.guide.saw(turn.executions) if self.guide else Related()
         output = ""
         if turn.executions:
-            output = prompts.observation(turn.executions, self.calls.shown, self.prompt, related)
+            output = prompts.observation(
+                turn.executions, self.calls.shown, self.prompt, related, guided=self.guided
+            )
         return "\n\n".join(filter(None, (output, complaint)))
 
     def repeats(self, turn: _Turn) -> bool:

@@ -12,17 +12,21 @@ from rlm.types import Execution, Iteration, Related
 
 SMALL = 9.0
 # billion parameters, up to which a model is taken for a small one
+DOUBTS = 3
+# in a run
 _SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)b(?![a-z0-9])", re.IGNORECASE)
 _ASKS_FOR_MORE = re.compile(r"\s*(?:what|which|who|whose|where|when|why|how)\b", re.IGNORECASE)
 # than a yes or no
 _ASKS_FOR_A_NAME = re.compile(r"\s*(?:who|whose|whom|which|where)\b", re.IGNORECASE)
 _COUNTS = re.compile(r"\bhow (?:often|many)\b|\bnumber of\b", re.IGNORECASE)
 _COMPARES = re.compile(
-    r"(?<!at )\b(?:most|least|fewest|(?:larg|small|bigg|great|high|low|long|short|lat|earli|old|new|young)est"
-    r"|(?:cheap|heavi|fast|slow|busi)est)\b",
+    r"(?<!at )\b(?:most(?! \w+ly\b)|least|fewest|(?:larg|small|bigg|great|high|low|long|short|lat|earli)est"
+    r"|(?:old|new|young|cheap|heavi|fast|slow|busi)est)\b",
     re.IGNORECASE,
 )
 # what only code can do, unless a line says it
+_NEEDS_NO_CODE = (prompts.FOLLOW_UP, prompts.IN_VIEW, prompts.NO_WORD)
+# of a first message after which an answer may come without any: a conversation, a short text, strange lines
 _TIMES = re.compile(r"\bhow often\b|\btimes\b|\boccurrences?\b|\boccurs?\b", re.IGNORECASE)
 # of a word, which a line may have more than once
 _LINES = re.compile(r"\bfor (?:line|item|text|row)\b(?![^\n]*(?:count\(|findall|finditer))")
@@ -55,7 +59,7 @@ class Guide:
     def doubt(self, answer: str, trajectory: Sequence[Iteration]) -> str:
         """What to say to an answer that looks invented; each thing once in a run: the model may be right."""
         complaint = self._complaint(answer, trajectory)
-        if complaint in self._doubts:
+        if not complaint or complaint in self._doubts or len(self._doubts) == DOUBTS:
             return ""
         self._doubts.append(complaint)
         return complaint
@@ -72,7 +76,7 @@ class Guide:
             return prompts.not_yes_or_no(answer, self.related.missing)
         if said and said <= asked - _words("\n".join(outputs)) and " or " not in self.question:
             return prompts.ONLY_THE_QUESTION
-        if said and not outputs and prompts.FOLLOW_UP not in self.shown:
+        if said and not outputs and not any(said_so in self.shown for said_so in _NEEDS_NO_CODE):
             if said <= numbers and _COUNTS.search(self.question) and not self._says(answer):
                 return prompts.not_yet("counted")
             if (asks := _COMPARES.search(self.question)) and not self._says(asks[0]):

@@ -69,7 +69,8 @@ def _told(related: Related, kind: str = "lines") -> str:
 
 _LABELS = "The data does not name the labels: first have each text read with classify."
 _LABELLED = "The label of a row is row['label'], not in its text. Write other code."
-_STRANGE = "No line has a word of the question. These are unlike all others:\n{}"
+NO_WORD = "No line has a word of the question."
+_STRANGE = f"{NO_WORD} These are unlike all others:\n{{}}"
 _SOME = "Some {} with words of the question:\n{}"
 
 
@@ -135,11 +136,15 @@ def describe(context: dict[str, Any]) -> str:
     return "\n".join([f"`context` is a {kind} of {size} It begins:", *(head or [""])])
 
 
+IN_VIEW = " It is:\n"
+# before a text that is shown as a whole
+
+
 def _describe_text(context: dict[str, Any], length: int) -> str:
     lines, head = context.get("lines", 0), str(context.get("head", ""))
     size = f"`context` is a str of {length:,} characters in {lines:,} line{'s' * (lines != 1)}."
     if length <= WHOLE:
-        return f"{size} It is:\n{head}"
+        return f"{size}{IN_VIEW}{head}"
     form = _form(context, "lines")
     if not form and re.match(r"\s*[\[{]\s*[\[{\"]", head):
         form = " It looks like JSON, which `json.loads(context)` reads."
@@ -154,15 +159,17 @@ ROWS = " Its {} have fields: `rows` is the list of them as dicts, the first {}."
 # after a context's size
 
 
-def observation(executions: Sequence[Execution], limit: int, asked: str, related: Related) -> str:
-    """What the root is shown after its cells ran; `limit`: characters for each cell."""
+def observation(
+    executions: Sequence[Execution], limit: int, asked: str, related: Related, *, guided: bool = False
+) -> str:
+    """What the root is shown after its cells ran; limit: characters of each; guided: as a small model is."""
     last = executions[-1]
     if not last.error and not (last.value or last.stdout.strip() or "print(" in last.code):
         following = PRINT
     elif not last.error and (last.value or last.stdout).strip() in NOTHING:
         following = nothing(asked, related, last.hint)
     elif last.hint and not last.error:
-        following = f"{last.hint}\n{CORRECT}"
+        following = f"{last.hint}\n{CORRECT if guided else next_step(asked, last)}"
     elif last.error and not last.error.startswith("LLMQueryError"):
         following = CORRECT
     elif has_labelled(last):
@@ -213,7 +220,6 @@ def nothing(asked: str, related: Related, hint: str) -> str:
         told = _LABELS if related.unsaid == "labels" else _LABELLED
     elif related.lines:
         told = f"{_told(related)}\nAnswer from these lines, or write other code."
-        told = "\n".join(filter(None, [hint, told]))
     elif hint:
         told = f"{hint}\nWrite other code."
     else:

@@ -189,6 +189,11 @@ def test_what_code_counted_by_mistake_is_to_be_corrected():
     )
     assert '"500" is also in longer numbers, as in:\nid 5001' in client.shown(1)
     assert client.shown(1).endswith(prompts.CORRECT)
+    client, _ = run(
+        cell("print(context.count('500'))"), "FINAL(7)", context=context, question="Is 500?", guided=False
+    )
+    assert "longer numbers" in client.shown(1)
+    assert "Give the answer as FINAL(…)" in client.shown(1)
 
 
 def test_a_number_between_commas_is_seen_and_without_data_nothing_is_doubted():

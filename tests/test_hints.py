@@ -28,6 +28,7 @@ ROWS = [{"name": "Ada", "city": "Oslo"}, {"name": "Bo", "city": "Bergen"}]
         ('re.findall(r"(\\d+) gone", context)', 'nothing for "(\\d+) gone". It has "(\\d+) "'),
         ('[l for l in lines if "get /a" in l]', '"get /a" is there only in other letters'),
         ('[l for l in lines if "zebra" in l]', 'The data has nothing for "zebra".'),
+        ('[l for l in lines if "GET /a.htmx" in l]', 'It has "GET /a.", as in:'),
         (
             '[r for r in rows if r["city"] == "oslo"]',
             "No item has 'oslo' as its 'city'; it is 'Oslo', 'Bergen'.",
@@ -88,6 +89,13 @@ def test_a_cell_has_its_hint_and_its_error_has_the_values(kind):
         assert "(there line = '10.0.0.7 - -" in failed.error
         failed = sandbox.execute('re.findall("HTTP/1.1 500", context)[0]')
         assert 'nothing for "HTTP/1.1 500"' in failed.error
+
+
+def test_a_text_with_capitals_is_looked_for_without_them_where_the_other_has_none():
+    with Sandbox(["Oslo, May", "Bergen"], query=str) as sandbox:
+        assert sandbox.execute("[x for x in context if 'Oslo' in x.lower()]").value == "['Oslo, May']"
+        assert sandbox.execute("[x for x in context if 'Oslo' not in x.lower()]").value == "['Bergen']"
+        assert sandbox.execute("[x for x in context if 'OSLO' in x]").value == "[]"
 
 
 DEB = "\n\n".join(

@@ -35,7 +35,7 @@ DOCUMENTS = {
 
 REPLIES = {
     "Which order was sent back?": [cell("print(search('sent back'))"), "FINAL(order 123456)"],
-    "How many complain?": ["FINAL(2)"],
+    "What is broken?": ["FINAL(lamp)"],
     "What is praised?": ["FINAL(rug)"],
     "Who wrote this?": [cell("context.splitlines()[-1]"), "FINAL(Tom)"],
     "How many lamps?": [cell("n = len(search('lamp'))"), "FINAL(n)"],

@@ -61,7 +61,7 @@ def loose(code: str, context: Any) -> str:
             word = written.replace(r"\b", "").strip()
             other = re.compile(rf"\b(?!{word}\b)(?i:{word})\b") if word.isalpha() and word.islower() else None
             if not folded and other and (found := next(_found(other, lines), "")):
-                return f'"{word}" is there in capitals too, as in:\n{found}'
+                return f'"{word}" is there in capitals too, as in:\n{found}\nre.IGNORECASE finds both.'
     return ""
 
 
@@ -110,6 +110,8 @@ def _no_match(written: str, regex: bool, flags: int, lines: Sequence[str]) -> st
         return f'"{written}" is there only in other letters of upper and lower case, as in:\n{line}'
     begins, line = "", ""
     for end in range(SHORTEST, len(written)):
+        if written[end - 1].isalnum() and written[end].isalnum():
+            continue  # in the middle of a word
         found = _line(written[:end], regex, re.IGNORECASE, lines, rest=written[end:])
         if found == "":
             break

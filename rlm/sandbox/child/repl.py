@@ -372,6 +372,13 @@ class Repl:
         if isinstance(node, ast.Import):  # what is there already, as if it were a module
             node.names = [name for name in node.names if name.name not in self.given.keys() | {"context"}]
             node.names = node.names or [ast.copy_location(ast.alias("builtins", "_"), node)]
+        match node:  # "Oslo" in line.lower() would never be found
+            case ast.Compare(
+                ast.Constant(str(text)) as left,
+                [ast.In() | ast.NotIn()],
+                [ast.Call(ast.Attribute(attr="lower" | "casefold"))],
+            ):
+                left.value = text.lower()
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             return
         if node.func.id == "FINAL_VAR" and any(isinstance(argument, ast.Name) for argument in node.args):

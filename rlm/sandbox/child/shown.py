@@ -81,24 +81,21 @@ def explain(error: BaseException) -> str:
         lines += traceback.format_exception_only(type(error), error)
     except Exception as unprintable:  # an exception's own __str__ may raise anything
         lines.append(f"{type(error).__name__}: <its text cannot be shown: {type(unprintable).__name__}>")
-    text = "".join(lines).strip() + _variables(error)
-    if isinstance(error, NameError) and "Did you mean" not in text:
-        text += _meant(error)
+    text = "".join(lines).strip()
+    if isinstance(error, NameError):
+        text += _meant(error) if "Did you mean" not in text else ""
+    elif frames:
+        text += _variables(error, frames[-1].line or "")
     return clip(text, 4000)
 
 
-def _variables(error: BaseException) -> str:
+def _variables(error: BaseException, line: str) -> str:
     """The values of the failed line's own variables: what the code took them for is often the mistake."""
-    cells = [f for f, _ in traceback.walk_tb(error.__traceback__) if f.f_code.co_filename.startswith("<cell")]
-    if not cells or isinstance(error, NameError):
-        return ""
-    frame = cells[-1]
-    line = traceback.extract_tb(error.__traceback__)[-1].line or ""
-    values = {
-        name: frame.f_locals[name]
-        for name in dict.fromkeys(re.findall(r"[^\W\d]\w*", line))
-        if name not in ("context", "rows") and type(frame.f_locals.get(name)) in SHOWN_TYPES
-    }
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    there = [frame for frame in frames if frame.f_code.co_filename.startswith("<cell")][-1].f_locals
+    names = dict.fromkeys(re.findall(r"[^\W\d]\w*", line))
+    values = {name: there[name] for name in names if type(there.get(name)) in SHOWN_TYPES}
+    values.pop("context", None)
     told = ", ".join(f"{name} = {clip(repr(value), 200)}" for name, value in list(values.items())[:3])
     return f"\n(there {told})" if told else ""
 
