@@ -150,16 +150,7 @@ ERRORS = "How many lines of billing are an ERROR?"
 @pytest.mark.parametrize(
     ("code", "question", "says"),
     [
-        (
-            "print(context.count('billing'))",
-            ERRORS,
-            "takes no notice of 'ERROR'",
-        ),
-        (
-            "print(context.count('ERROR'))",
-            ERRORS,
-            "no notice of 'billing'",
-        ),
+        ("print(context.count('billing'))", ERRORS, "takes no notice of 'ERROR'"),
         ("print(len(search('billing ERROR')))", ERRORS, ""),
         ("print(context.count('ERROR'))", "Is there an ERROR of billing?", ""),
         ("print(sum('mail' in line for line in lines))", "How often does mail occur?", "That counts lines"),

@@ -60,10 +60,6 @@ _OF_MANY = re.compile(
 _HOW_MANY = re.compile(r"\bhow many\b", re.IGNORECASE)
 FEW = 300
 # lines or items that a CPU reads in some minutes
-JUDGED = 1000
-# lines by which it is judged what they have in common
-SOME, MOST = 0.01, 0.8
-# of them
 LONGEST = 5_000_000
 # characters in which lines unlike all others are looked for, or 250 times the items
 STRANGE = 3
@@ -133,28 +129,11 @@ def missing(question: str, text: Any) -> str:
 
 
 def named(question: str, text: Any) -> list[str]:
-    """The names, numbers and quotations of a question that are in the context.
-
-    Where most lines have a number, as those of logs do, also the words that some of them have, and some not.
-    """
+    """The names, numbers and quotations of a question that are in the context."""
     found = dict.fromkeys(filter(None, itertools.chain.from_iterable(_VALUE.findall(question))))
     regexes = {name: re.compile(rf"(?<!\w){re.escape(name)}(?!\w)") for name in found}
     searched = regexes.items() if is_searchable(text) else ()
-    names = [name for name, regex in searched if next(matches(regex, text), None)]
-    return names + [word for word in _telling(question, text) if word not in " ".join(names).lower()]
-
-
-def _telling(question: str, text: Any) -> list[str]:
-    lines = text[: JUDGED * LONG].splitlines()[:JUDGED] if isinstance(text, str) else text
-    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines[:JUDGED]):
-        return []
-    lines = [line.lower() for line in lines[:JUDGED]]
-    if sum(map(bool, map(re.compile(r"\d").search, lines))) < MOST * len(lines) or len(lines) < NEAREST:
-        return []
-    asked = (re.findall(r"[^.?!]+\?", question) or [question])[-1].lower()
-    regexes = {word: re.compile(rf"\b{re.escape(word)}") for word in _stems(asked)}
-    shares = {word: sum(map(bool, map(regex.search, lines))) / len(lines) for word, regex in regexes.items()}
-    return [word for word, share in shares.items() if SOME < share < MOST]
+    return [name for name, regex in searched if next(matches(regex, text), None)]
 
 
 def unlabelled(question: str, text: Any) -> bool:

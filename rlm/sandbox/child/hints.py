@@ -37,11 +37,12 @@ def unmatched(code: str, context: Any, rows: Sequence[dict[str, Any]]) -> str:
     nodes = list(ast.walk(ast.parse(code)))
     items = rows or (context if isinstance(context, list) else [])
     records = [item for item in items if type(item) is dict]
-    said = (_no_value(node, records) for node in nodes)
-    if told := next(filter(None, said), ""):
-        return told
     flags = re.IGNORECASE if re.search(_FOLDS, code) else 0
     lines = _lines(context)
+    parts = [line.split() for line in lines[:LOOKED_AT]] if ".split()" in code else []
+    said = (_no_value(node, records) or _elsewhere(node, lines, parts) for node in nodes)
+    if told := next(filter(None, said), ""):
+        return told
     for written, regex in itertools.chain.from_iterable(map(_looked_for, nodes)):
         fits = SHORTEST <= len(written) <= LONGEST and not re.search(r"\n|\\n|\\S", written)
         if lines and fits and (told := _no_match(written, regex, flags, lines)):
@@ -87,6 +88,22 @@ def _no_value(node: ast.AST, rows: Sequence[dict[str, Any]]) -> str:
                 some = ", ".join(text[:80] for text, _ in found.most_common(VALUES))
                 more = ", …" * (len(found) > VALUES)
                 return f"No item has {value!r} as its {field!r}; it is {some}{more}."
+    return ""
+
+
+def _elsewhere(node: ast.AST, lines: Sequence[str], parts: Sequence[list[str]]) -> str:
+    """Of `line.split()[n] == text` and `line.startswith(text)`, where the text is elsewhere in lines."""
+    match node:
+        case ast.Compare(ast.Subscript(slice=ast.Constant(int(n))), [ast.Eq()], [ast.Constant(str(text))]):
+            places = Counter(words.index(text) for words in parts if text in words)
+            if places and n not in places:
+                place = places.most_common(1)[0][0]
+                line = next(words for words in parts if words[place : place + 1] == [text])
+                return f'"{text}" is not at [{n}] but at [{place}] of a line\'s split(): {line[:8]}'
+        case ast.Call(ast.Attribute(attr="startswith"), [ast.Constant(str(text))]):
+            found = next((line for line in lines if text in line), "")
+            if found and not any(line.startswith(text) for line in lines):
+                return f'No line begins with "{text}". It is within lines, as in:\n{found[:LONGEST]}'
     return ""
 
 
