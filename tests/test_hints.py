@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from rlm.sandbox import Sandbox
@@ -119,8 +121,6 @@ def test_blocks_of_fields_are_rows():
 
 @pytest.mark.parametrize("form", ["dict", "text"])
 def test_the_only_list_or_dict_of_dicts_in_a_dict_is_rows(form):
-    import json
-
     def given(data):
         return data if form == "dict" else json.dumps(data, indent=2)
 
@@ -164,7 +164,7 @@ def test_of_a_long_line_each_sentence_is_a_line():
 
 
 def test_a_code_of_two_capitals_is_looked_for_as_a_word():
-    codes = "\n".join(["FI\tFinland", "FO\tFaroe Islands", "FR\tFrance", "forests for foxes"] * 1)
+    codes = "\n".join(["FI\tFinland", "FO\tFaroe Islands", "FR\tFrance", "forests for foxes"])
     assert related("Which country has the code FO?", codes)[0][0].startswith("FO\tFaroe Islands")
 
 

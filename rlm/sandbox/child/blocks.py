@@ -25,7 +25,7 @@ _FIELD = re.compile(r"[A-Za-z][\w .-]{0,40}: ?\S")
 
 def above(text: str, start: int) -> list[str]:
     """The lines above the one at `start` that it belongs to: those it is indented under, or a heading."""
-    line = _first_line(text, start)
+    line = text[start : start + WIDTH].partition("\n")[0]
     lines = text[max(0, start - REACH) : start].split("\n")[:-1]
     depth, found = _depth(line), list[str]()
     for other in reversed(lines) if depth else ():
@@ -52,10 +52,6 @@ def below(text: str, start: int, stems: Sequence[str]) -> list[str]:
     counts = {n: _count(stems, other.lower()) for n, other in enumerate(lines[:end])}
     best = sorted((n for n in counts if counts[n]), key=lambda n: -counts[n])[:BELOW_SHOWN]
     return [lines[n][:WIDTH] for n in sorted(best)]
-
-
-def _first_line(text: str, start: int) -> str:
-    return text[start : start + WIDTH].partition("\n")[0]
 
 
 def _count(stems: Sequence[str], line: str) -> int:

@@ -101,7 +101,7 @@ def matches(regex: re.Pattern[str], text: Any) -> Iterator[tuple[int, str]]:
         return
     if not isinstance(text, (dict, list, tuple, set, frozenset)):
         raise TypeError(f"search looks through a str, list or dict, not {type(text).__name__}")
-    for index, (key, entry) in enumerate(entries(text)):
+    for index, (key, entry) in enumerate(_entries(text)):
         if found := regex.search(entry):
             yield index, _part(key, entry, found.start(), found.end())
 
@@ -131,9 +131,15 @@ def missing(question: str, text: Any) -> str:
 def named(question: str, text: Any) -> list[str]:
     """The names, numbers and quotations of a question that are in the context."""
     found = dict.fromkeys(filter(None, itertools.chain.from_iterable(_VALUE.findall(question))))
-    regexes = {name: re.compile(rf"(?<!\w){re.escape(name)}(?!\w)") for name in found}
-    searched = regexes.items() if is_searchable(text) else ()
-    return [name for name, regex in searched if next(matches(regex, text), None)]
+    searched = found if is_searchable(text) else ()
+    return [name for name in searched if next(_with_name(name, text), None)]
+
+
+def _with_name(name: str, text: Any) -> Iterator[tuple[int, str]]:
+    """As `matches`, where a name is a word of its own."""
+    if isinstance(text, str) and name not in text:  # the pattern takes a second for 20 million characters
+        return iter(())
+    return matches(re.compile(rf"(?<!\w){re.escape(name)}(?!\w)"), text)
 
 
 def unlabelled(question: str, text: Any) -> bool:
@@ -146,13 +152,15 @@ def unlabelled(question: str, text: Any) -> bool:
     asked = {word.lower() for word in _LABELLED.findall(question)}
     if not is_searchable(text):
         return False
+    if not asked and not _HOW_MANY.search(question):
+        return False
+    size = text.count("\n") if isinstance(text, str) else len(text)
     if not asked:
-        size = len(text.splitlines() if isinstance(text, str) else text)
-        return size <= FEW and bool(_HOW_MANY.search(question)) and not _has_any(_stems(question), text)
-    few = (text.count("\n") if isinstance(text, str) else len(text)) // 50 if _OF_MANY.search(question) else 0
+        return size <= FEW and len(as_lines(text)) <= FEW and not _has_any(_stems(question), text)
+    few = size // 50 if _OF_MANY.search(question) else 0
     regex = re.compile("|".join(asked), re.IGNORECASE)
-    named = [place for place, _ in itertools.islice(matches(regex, text), few + 1)]
-    return len(named) <= few and 0 not in named  # the first line may name the columns
+    places = [place for place, _ in itertools.islice(matches(regex, text), few + 1)]
+    return len(places) <= few and 0 not in places  # the first line may name the columns
 
 
 def related(question: str, text: Any) -> tuple[list[str], str, str]:
@@ -171,7 +179,7 @@ def related(question: str, text: Any) -> tuple[list[str], str, str]:
         return strange, "", "words" if strange else ""
     if isinstance(text, str):
         best = _with_blocks(best, question, text)
-    elif any(len(entry) > SHORT for _, entry in itertools.islice(entries(text), 9)):
+    elif any(len(entry) > SHORT for _, entry in itertools.islice(_entries(text), 9)):
         return list(best.values()), "", ""  # a long item has many names
     return _follow(best, question, text), "", ""
 
@@ -199,8 +207,7 @@ def _follow(best: dict[object, str], question: str, text: Any) -> list[str]:
         names = [name for name in dict.fromkeys(_NAME.findall(line)) if name not in known]
         for name in names if len(names) <= LISTED else ():
             known.add(name)
-            regex = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
-            mentions = list(itertools.islice(matches(regex, text), MENTIONS + 1))
+            mentions = list(itertools.islice(_with_name(name, text), MENTIONS + 1))
             if len(mentions) <= MENTIONS:
                 waiting += mentions[::-1]
     found = list(shown.values())
@@ -256,7 +263,7 @@ def unlike_others(text: Any) -> list[str]:
     """The lines or texts that have several words which no other has, where such ones are few."""
     if isinstance(text, dict) or not is_searchable(text, LONGEST):
         return []
-    lines = text.splitlines() if isinstance(text, str) else [entry for _, entry in entries(text)]
+    lines = as_lines(text)
     words_of = [set(re.findall(r"[^\W\d_]{3,}", line.lower())) for line in lines]
     found = Counter(itertools.chain.from_iterable(words_of))
     alone = {n: sum(found[word] == 1 for word in some) for n, some in enumerate(words_of)}
@@ -282,7 +289,7 @@ def _with_stem(stems: list[str], text: Any) -> Iterator[Iterator[tuple[object, s
         for stem in stems:
             yield _lines_with(stem, lower, text)
         return
-    lowered = [(key, entry, entry.lower()) for key, entry in entries(text)]
+    lowered = [(key, entry, entry.lower()) for key, entry in _entries(text)]
     for stem in stems:
         yield (
             (index, _part(key, entry, at, at + len(stem)))
@@ -315,7 +322,12 @@ def _line(text: str, start: int, end: int) -> tuple[int, int]:
     return begins, ends
 
 
-def entries(text: Any) -> Iterator[tuple[object, str]]:
+def as_lines(text: Any) -> list[str]:
+    """The lines of a str, or the items or entries of another context as texts."""
+    return text.splitlines() if isinstance(text, str) else [entry for _, entry in _entries(text)]
+
+
+def _entries(text: Any) -> Iterator[tuple[object, str]]:
     for key, item in text.items() if isinstance(text, dict) else enumerate(text):
         yield key, item if isinstance(item, str) else repr(item)
 

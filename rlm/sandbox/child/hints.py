@@ -1,4 +1,4 @@
-"""What is wrong with what code looks for: the data does not have it, or has it in longer numbers as well.
+"""What is wrong with what code looks for: it is not there, or elsewhere, or in other words and numbers too.
 
 Standard library only: it runs in a clean interpreter.
 """
@@ -6,13 +6,17 @@ Standard library only: it runs in a clean interpreter.
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from rlm.sandbox.child.finding import AROUND, entries, is_searchable
+from rlm.sandbox.child.finding import AROUND, as_lines, is_searchable
+
+Lines = Callable[[], list[str]]
+# of the context, split when they are first needed: most cells look for nothing
 
 NOTHING = frozenset(("", "[]", "0", "-1", "None", "{}", "set()", "Counter()", "()", "''", "0.0", "nan"))
 # outputs of code that found nothing, most often because the data is written in another way
@@ -36,16 +40,15 @@ def unmatched(code: str, context: Any, rows: Sequence[dict[str, Any]]) -> str:
     """What to say of the first text, pattern or value in the code that is nowhere; else ""."""
     nodes = list(ast.walk(ast.parse(code)))
     items = rows or (context if isinstance(context, list) else [])
-    records = [item for item in items if type(item) is dict]
     flags = re.IGNORECASE if re.search(_FOLDS, code) else 0
     lines = _lines(context)
-    parts = [line.split() for line in lines[:LOOKED_AT]] if ".split()" in code else []
-    said = (_no_value(node, records) or _elsewhere(node, lines, parts) for node in nodes)
+    parts = [line.split() for line in lines()[:LOOKED_AT]] if ".split()" in code else []
+    said = (_no_value(node, items) or _elsewhere(node, lines, parts) for node in nodes)
     if told := next(filter(None, said), ""):
         return told
     for written, regex in itertools.chain.from_iterable(map(_looked_for, nodes)):
         fits = SHORTEST <= len(written) <= LONGEST and not re.search(r"\n|\\n|\\S", written)
-        if lines and fits and (told := _no_match(written, regex, flags, lines)):
+        if fits and lines() and (told := _no_match(written, regex, flags, lines())):
             return told
     return ""
 
@@ -56,21 +59,19 @@ def loose(code: str, context: Any) -> str:
     for node in ast.walk(ast.parse(code)):
         for written, _ in _looked_for(node):
             longer = re.compile(rf"(?<!\d){written}\d|\d{written}(?!\d)") if written.isdecimal() else None
-            if longer and (found := next(_found(longer, lines), "")):
+            if longer and (found := next(_found(longer, lines()), "")):
                 alone = rf'r"\b{written}\b" is only the number itself.'
                 return f'"{written}" is also in longer numbers, as in:\n{found}\n{alone}'
             word = written.replace(r"\b", "").strip()
             other = re.compile(rf"\b(?!{word}\b)(?i:{word})\b") if word.isalpha() and word.islower() else None
-            if not folded and other and (found := next(_found(other, lines), "")):
+            if not folded and other and (found := next(_found(other, lines()), "")):
                 return f'"{word}" is there in capitals too, as in:\n{found}\nre.IGNORECASE finds both.'
     return ""
 
 
-def _lines(context: Any) -> list[str]:
+def _lines(context: Any) -> Lines:
     """Lines, items or entries; none of a context that takes long to look through."""
-    if not is_searchable(context, LARGEST):
-        return []
-    return context.splitlines() if isinstance(context, str) else [entry for _, entry in entries(context)]
+    return functools.cache(lambda: as_lines(context) if is_searchable(context, LARGEST) else [])
 
 
 def _found(pattern: re.Pattern[str], lines: Sequence[str]) -> Iterator[str]:
@@ -79,11 +80,11 @@ def _found(pattern: re.Pattern[str], lines: Sequence[str]) -> Iterator[str]:
         yield found.string[max(0, found.start() - AROUND) : found.end() + AROUND]
 
 
-def _no_value(node: ast.AST, rows: Sequence[dict[str, Any]]) -> str:
-    """Of `row["field"] == value`, where no row has that value."""
+def _no_value(node: ast.AST, items: Sequence[Any]) -> str:
+    """Of `row["field"] == value`, where no item has that value."""
     match node:
         case ast.Compare(ast.Subscript(slice=ast.Constant(str(field))), [ast.Eq()], [ast.Constant(value)]):
-            found = Counter(repr(row[field]) for row in rows if field in row)
+            found = Counter(repr(item[field]) for item in items if type(item) is dict and field in item)
             if found and repr(value) not in found:
                 some = ", ".join(text[:80] for text, _ in found.most_common(VALUES))
                 more = ", …" * (len(found) > VALUES)
@@ -91,7 +92,7 @@ def _no_value(node: ast.AST, rows: Sequence[dict[str, Any]]) -> str:
     return ""
 
 
-def _elsewhere(node: ast.AST, lines: Sequence[str], parts: Sequence[list[str]]) -> str:
+def _elsewhere(node: ast.AST, lines: Lines, parts: Sequence[list[str]]) -> str:
     """Of `line.split()[n] == text` and `line.startswith(text)`, where the text is elsewhere in lines."""
     match node:
         case ast.Compare(ast.Subscript(slice=ast.Constant(int(n))), [ast.Eq()], [ast.Constant(str(text))]):
@@ -101,8 +102,8 @@ def _elsewhere(node: ast.AST, lines: Sequence[str], parts: Sequence[list[str]]) 
                 line = next(words for words in parts if words[place : place + 1] == [text])
                 return f'"{text}" is not at [{n}] but at [{place}] of a line\'s split(): {line[:8]}'
         case ast.Call(ast.Attribute(attr="startswith"), [ast.Constant(str(text))]):
-            found = next((line for line in lines if text in line), "")
-            if found and not any(line.startswith(text) for line in lines):
+            found = next((line for line in lines() if text in line), "")
+            if found and not any(line.startswith(text) for line in lines()):
                 return f'No line begins with "{text}". It is within lines, as in:\n{found[:LONGEST]}'
     return ""
 

@@ -307,7 +307,8 @@ class Repl:
         context, text = self.names.get("context"), output.strip()
         try:
             if text in NOTHING:
-                return clip(unmatched(code, context, self._rows()), self.output_limit)
+                rows = self._rows() if "==" in code else []
+                return clip(unmatched(code, context, rows), self.output_limit)
             return clip(loose(code, context), self.output_limit) if text.isdecimal() else ""
         except Exception:  # data may be anything; the cell itself went well
             return ""
@@ -435,8 +436,9 @@ class Repl:
 
     def _gap(self, text: str) -> str:
         """Which field in the failed code is empty in some rows."""
+        rows = self._rows()
         for name in re.findall(r"\[[\"'](.+?)[\"']\]", text):
-            if any(row.get(name) == "" for row in self._rows()):
+            if any(row.get(name) == "" for row in rows):
                 return f"\n(row[{name!r}] is '' in some of `rows`: leave those out)"
         return ""
 

@@ -11,6 +11,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -58,9 +59,9 @@ def read(context: Any) -> list[Row] | None:
     """A dict for each line or record of a text or of a list of lines; None where it has no such form.
 
     Of JSON (an array of objects, an object with one of them or with an object of objects, or an object a
-    line), of dicts with such values, of CSV, of lines with several "name: value", and of
-    blocks of such lines with an empty line between them. In the latter three, columns that begin with numbers
-    or days have int, float, or a str compared by time.
+    line), of dicts with such values, of CSV, of lines with several "name: value", and of blocks of such lines
+    with an empty line between them. In the latter three, columns that begin with numbers or days have int,
+    float, or a str compared by time.
 
     Raises:
         ValueError, csv.Error: it begins in such a form, and does not keep to it.
@@ -75,8 +76,8 @@ def first(context: Any) -> Row | None:
     try:
         if reader is _json_array:
             return dict(json.JSONDecoder().raw_decode(context[:SAMPLE], context.index("{"))[0])
-        if reader in (_json_object, _nested):
-            return dict(_rows(_nested, context if reader is _nested else _loaded(context))[0])
+        if isinstance(reader, _Nested):
+            return next(iter(reader(context)))
         head = context[:SAMPLE].rpartition("\n")[0] if isinstance(context, str) else context[: 2 * JUDGED]
         return _rows(reader, head)[0] if reader else None
     except Exception:  # data may be anything; it is described all the same
@@ -85,7 +86,7 @@ def first(context: Any) -> Row | None:
 
 def _rows(reader: Reader, source: Any) -> list[Row]:
     rows = list(reader(source))
-    return rows if reader in (_json_array, _json_lines, _json_object, _nested) else _converted(rows)
+    return rows if reader in (_json_array, _json_lines) or isinstance(reader, _Nested) else _converted(rows)
 
 
 def brief(row: Row) -> str:
@@ -103,12 +104,12 @@ def _reader(context: Any) -> Reader | None:
         if array:
             return _json_array
         if re.match(r"\s*\{\s*\"", context) and context.rstrip().endswith("}") and len(context) <= LARGEST:
-            return _json_object if _nested(_loaded(context)) else _form(context[:SAMPLE].split("\n")[:4])
+            return _nested(_loaded(context)) or _form(context[:SAMPLE].split("\n")[:4])
         if _has_records(context[:SAMPLE]):
             return _records
         return _form(context[:SAMPLE].split("\n")[:4])
     if isinstance(context, dict):
-        return _nested if _nested(context) else None
+        return _nested(context)
     if not isinstance(context, (list, tuple)) or not all(isinstance(item, str) for item in context[:4]):
         return None
     reader = _form(list(context[:4]))
@@ -179,10 +180,6 @@ def _json_array(text: Any) -> Iterable[Row]:
     return rows
 
 
-def _json_object(text: str) -> list[Row]:
-    return _nested(_loaded(text))
-
-
 def _loaded(text: str) -> dict[str, Any]:
     try:
         return dict(json.loads(text))
@@ -190,15 +187,27 @@ def _loaded(text: str) -> dict[str, Any]:
         return {}
 
 
-def _nested(data: dict[Any, Any]) -> list[Row]:
-    """The dicts in the only list or dict of several of them that is a value; of a dict with their keys."""
-    found: list[list[Row]] = []
-    for value in data.values():
-        items = list(value.values()) if isinstance(value, dict) else value
-        if isinstance(items, list) and len(items) >= FEWEST and all(type(item) is dict for item in items):
-            keyed = isinstance(value, dict)
-            found += [[{"key": key, **item} for key, item in value.items()] if keyed else items]
-    return found[0] if len(found) == 1 else []
+def _nested(data: dict[Any, Any]) -> _Nested | None:
+    """What gives the dicts in the only list or dict of several of them that is a value."""
+    found = [value for value in data.values() if isinstance(value, (list, dict)) and _has_dicts(value)]
+    return _Nested(found[0]) if len(found) == 1 else None
+
+
+def _has_dicts(value: list[Any] | dict[Any, Any]) -> bool:
+    items = value.values() if isinstance(value, dict) else value
+    return len(items) >= FEWEST and all(type(item) is dict for item in items)
+
+
+@dataclass
+class _Nested:
+    """Gives the dicts in a list or a dict that was found already, those of a dict with their keys."""
+
+    found: list[Row] | dict[Any, Row]
+
+    def __call__(self, _context: Any) -> Iterator[Row]:
+        if isinstance(self.found, dict):
+            return ({"key": key, **item} for key, item in self.found.items())
+        return iter(self.found)
 
 
 def _json_lines(text: Any) -> Iterator[Row]:
