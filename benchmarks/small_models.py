@@ -20,7 +20,7 @@ import statistics
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from rlm.errors import RLMError
 from rlm.guide import Guide
 from rlm.sandbox import Sandbox
 from rlm.tasks import TASKS, Sample, Task
-from rlm.types import Related
+from rlm.types import Execution, Related
 
 MODELS = ("local:qwen2.5-coder-1.5b", "local:qwen2.5-coder-0.5b")
 SEEDS = (1, 3, 5, 7, 9)
@@ -44,7 +44,7 @@ TIMEOUT = 180.0
 # seconds for a run
 
 
-_related = Sandbox.related
+_related, _execute = Sandbox.related, Sandbox.execute
 
 
 def _said(sandbox: Sandbox, question: str) -> Related:
@@ -53,10 +53,16 @@ def _said(sandbox: Sandbox, question: str) -> Related:
     return Related() if found.unsaid else found
 
 
+def _unhinted(sandbox: Sandbox, code: str) -> Execution:
+    """As `Sandbox.execute`, but for what is said of code that found nothing or counts too much."""
+    return replace(_execute(sandbox, code), hint="")
+
+
 DEVICES: dict[str, tuple[Any, str, Any]] = {
     "examples": (examples, "turns", lambda *_, **__: []),
     "related": (Sandbox, "related", lambda *_: Related()),
     "unsaid": (Sandbox, "related", _said),
+    "hints": (Sandbox, "execute", _unhinted),
     "doubt": (Guide, "doubt", lambda *_: ""),
     "restart": (Guide, "is_stuck", lambda *_: False),
     "min_p": (calls, "MIN_P", None),

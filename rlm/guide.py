@@ -19,18 +19,14 @@ _ASKS_FOR_MORE = re.compile(r"\s*(?:what|which|who|whose|where|when|why|how)\b",
 # than a yes or no
 _ASKS_FOR_A_NAME = re.compile(r"\s*(?:who|whose|whom|which|where)\b", re.IGNORECASE)
 _COUNTS = re.compile(r"\bhow (?:often|many)\b|\bnumber of\b", re.IGNORECASE)
-_COMPARES = re.compile(
-    r"(?<!at )\b(?:most(?! \w+ly\b)|least|fewest|(?:larg|small|bigg|great|high|low|long|short|lat|earli)est"
-    r"|(?:old|new|young|cheap|heavi|fast|slow|busi)est)\b",
-    re.IGNORECASE,
-)
-# what only code can do, unless a line says it
 _NEEDS_NO_CODE = (prompts.FOLLOW_UP, prompts.IN_VIEW, prompts.NO_WORD)
 # of a first message after which an answer may come without any: a conversation, a short text, strange lines
 _TIMES = re.compile(r"\bhow often\b|\btimes\b|\boccurrences?\b|\boccurs?\b", re.IGNORECASE)
 # of a word, which a line may have more than once
 _LINES = re.compile(r"\bfor (?:line|item|text|row)\b(?![^\n]*(?:count\(|findall|finditer))")
 # in code that goes from line to line and counts none of what is in them
+_READS = re.compile(r"\b(?:context|rows)\b|\bsearch\(")
+# in code that goes through the data, and not only through what earlier code has found
 _NAMES = re.compile(r"\b[A-Z]\w+(?: [A-Z]\w+)+")
 # of two words or more
 
@@ -77,9 +73,9 @@ class Guide:
         if said and said <= asked - _words("\n".join(outputs)) and " or " not in self.question:
             return prompts.ONLY_THE_QUESTION
         if said and not outputs and not any(said_so in self.shown for said_so in _NEEDS_NO_CODE):
-            if said <= numbers and _COUNTS.search(self.question) and not self._says(answer):
+            if said <= numbers and _COUNTS.search(self.question) and not prompts.says(self.related, answer):
                 return prompts.not_yet("counted")
-            if (asks := _COMPARES.search(self.question)) and not self._says(asks[0]):
+            if (asks := prompts.COMPARES.search(self.question)) and not prompts.says(self.related, asks[0]):
                 return prompts.not_yet("compared")
         if outputs and prompts.FOLLOW_UP not in self.shown and (missed := self._overlooked(trajectory)):
             return missed
@@ -95,19 +91,17 @@ class Guide:
         return prompts.never_shown(min(unseen)) if unseen else ""
 
     def _overlooked(self, trajectory: Sequence[Iteration]) -> str:
-        """What of a question that is to be computed the code takes no notice of."""
-        if not _COUNTS.search(self.question) and not _COMPARES.search(self.question):
+        """What of a question that is to be computed the code overlooks where it last reads the data."""
+        if not _COUNTS.search(self.question) and not prompts.COMPARES.search(self.question):
             return ""
-        code = "\n".join(e.code for turn in trajectory for e in turn.executions)
-        if names := [name for name in self.related.named if name.casefold() not in code.casefold()]:
-            self.related = replace(self.related, named=())  # it has been told
+        cells = [e.code for turn in trajectory for e in turn.executions]
+        anew = max((n for n, cell in enumerate(cells) if _READS.search(cell)), default=0)
+        code = "\n".join(cells[anew:])
+        named = self.related.named
+        if names := {name: named[name] for name in named if name.casefold() not in code.casefold()}:
+            self.related = replace(self.related, named={})  # it has been told
             return prompts.took_no_notice(names)
         return prompts.COUNTS_LINES if _TIMES.search(self.question) and _LINES.search(code) else ""
-
-    def _says(self, what: str) -> bool:
-        """Whether the lines that came with the question have a number or word as one of its own."""
-        whole = rf"(?<![\w.#-]){re.escape(what)}(?![.-]?\w)"
-        return bool(re.search(whole, self.related.lines, re.IGNORECASE))
 
     def _namesake(self, said: set[str], shown: str) -> str:
         """A name in the answer's line that shares a part with the question's, which is nowhere."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rlm.sandbox.child.finding import words
@@ -54,8 +54,24 @@ def first_message(
 ) -> str:
     """The parts of a question's message: what is given, what of it has words of the question, what to do."""
     some = _told(related, "lines" if lines else "items")
-    todo = FOLLOW_UP + FIRST if asked_before else OR_FINAL if related.lines else FIRST
+    compares = COMPARES.search(asked) if not any(IN_VIEW in part for part in given) else None
+    told = related.lines and (not compares or says(related, compares[0]))
+    todo = FOLLOW_UP + FIRST if asked_before else OR_FINAL if told else FIRST
     return "\n\n".join(filter(None, [*given, some, f"Question: {asked}", todo]))
+
+
+COMPARES = re.compile(
+    r"(?<!at )\b(?:most(?! \w+ly\b)|least|fewest|(?:larg|small|bigg|great|high|low|long|short|lat|earli)est"
+    r"|(?:old|new|young|cheap|heavi|fast|slow|busi)est)\b",
+    re.IGNORECASE,
+)
+# what only code can find, unless a line says it
+
+
+def says(related: Related, what: str) -> bool:
+    """Whether the lines have a number or word as one of its own."""
+    whole = rf"(?<![\w.#-]){re.escape(what)}(?![.-]?\w)"
+    return bool(re.search(whole, related.lines, re.IGNORECASE))
 
 
 def _told(related: Related, kind: str = "lines") -> str:
@@ -283,10 +299,8 @@ NOT_SEEN_YET = (
     "Your FINAL was written before this output was there, so it does not count. "
     "Look at the output, then give FINAL(…)."
 )
-_AGAIN = (
-    "Write the next ```repl block, which finds the answer and prints it; "
-    "or give your FINAL once more if it is right."
-)
+_NEXT = "Write the next ```repl block, which finds the answer and prints it"
+_AGAIN = f"{_NEXT}; or give your FINAL once more if it is right."
 ONLY_THE_QUESTION = f"That only repeats the question. {_AGAIN}"
 
 
@@ -311,12 +325,15 @@ def never_shown(what: str) -> str:
 
 def not_yet(done: str) -> str:
     """To an answer that takes all of the data, before any code has run; done: "counted" or "compared"."""
-    return f"No code has {done} anything yet, and you have seen only some of the data. {_AGAIN}"
+    return f"No code has {done} anything yet, and you have seen only some of the data. {_NEXT}."
 
 
-def took_no_notice(names: Sequence[str]) -> str:
-    """To the result of code in which names or numbers of the question do not occur."""
-    return f"Your code takes no notice of {' or '.join(map(repr, names))}, which the question names. {_AGAIN}"
+def took_no_notice(names: Mapping[str, str]) -> str:
+    """To the result of code in which names or numbers of the question do not occur; with their fields."""
+    told = (
+        f"{name!r}{f' (as in row[{field!r}] == {name!r})' * bool(field)}" for name, field in names.items()
+    )
+    return f"Your code takes no notice of {' or '.join(told)}, which the question names. {_AGAIN}"
 
 
 COUNTS_LINES = (

@@ -104,8 +104,8 @@ class Related:
     unsaid: str = ""
     # of it: "labels", which are not written there ("labelled" once they have been read), or "words", of which
     # none is; the lines are then others
-    named: tuple[str, ...] = ()
-    # names, numbers and quotations of the question that are there
+    named: dict[str, str] = field(default_factory=dict)
+    # names, numbers and quotations of the question that are there, each with the field it is in, or ""
 
 
 @dataclass(frozen=True)

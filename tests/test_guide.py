@@ -164,6 +164,31 @@ def test_code_that_overlooks_a_part_of_the_question_is_told_so_once(code, questi
     assert says in client.shown()
 
 
+def test_code_that_overlooks_a_kind_is_told_of_its_field():
+    context = "\n".join(
+        f"2024-03-01 12:{n % 60:02} {_LEVELS[n % 5]} {_SERVICES[n % 3]}: up" for n in range(300)
+    )
+    code = cell("print(sum(row['level'] == 'INFO' for row in rows))")
+    asks = {"context": context, "question": "How many mails are at info?"}
+    client, _ = run(code, "FINAL(60)", "FINAL(60)", **asks)
+    said = "takes no notice of 'mail' (as in row['name'] == 'mail'), which the question names."
+    assert said in client.shown(2)
+    both = cell("found = [row for row in rows if row['level'] == 'INFO' and row['name'] == 'mail']")
+    client, _ = run(both, cell("print(len(found))"), "FINAL(40)", **asks)
+    assert "takes no notice" not in client.shown()
+    client, _ = run(both, code, "FINAL(60)", "FINAL(60)", **asks)
+    assert said in client.shown()
+
+
+def test_what_only_code_can_compare_is_asked_of_code():
+    client, _ = run("FINAL(4417)", "FINAL(4417)", question="What is the largest badge of a gatekeeper?")
+    assert client.shown(0).endswith(prompts.FIRST)
+    assert "once more" not in client.shown(1)
+    largest = TEXT + "\nThe largest badge is that of a gatekeeper, 4417."
+    client, _ = run("FINAL(4417)", question="What is the largest badge of a gatekeeper?", context=largest)
+    assert client.shown(0).endswith(prompts.OR_FINAL)
+
+
 def test_each_thing_is_doubted_once_and_an_empty_final_has_the_lines_again():
     client, result = run(
         "FINAL(0)", "FINAL(Mr Smith)", "FINAL(Mr Smith)", question="How often is the gatekeeper mentioned?"
@@ -362,7 +387,9 @@ def test_rows_go_with_their_context_and_are_the_models_own_where_it_sets_them():
     with Sandbox('{"a": 1}\n' * 500, query=sub_model) as repl:
         assert repl.execute("rows = rows[:2]; len(rows)").value == "2"
         assert "(`rows` is a list of 2 dicts, such as {'a': 1})" in repl.execute("rows[2]").error
-        assert "KeyError: 'b' is no field of `rows`: use one of 'a'" in repl.execute("rows[0]['b']").error
+        error = repl.execute("[row for row in rows if row['b'] == 1]").error
+        assert "KeyError: 'b' is no field of `rows`: use one of 'a', as in {'a': 1}" in error
+        assert error.endswith("\n1 is not the 'b' of any item, but the 'a' of some.")
         repl.load('{"b": 2}\n' * 500)
         assert repl.execute("len(rows), rows[0]").value == "(500, {'b': 2})"
 
@@ -479,7 +506,7 @@ def test_a_text_without_a_label_is_asked_about_again_and_then_told():
     with Sandbox("text", query=lambda prompt: asked(sub, prompt)) as repl:
         shown = repl.execute("classify(['apple', 'zoo'], ['vowel', 'other'])")
     assert shown.value == "['vowel', '']"
-    assert "1 texts got no label and have '', such as zoo" in shown.stdout
+    assert "1 text got no label and '', such as zoo" in shown.stdout
     assert len(sub.prompts) == 3
 
 

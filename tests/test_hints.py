@@ -40,6 +40,10 @@ ROWS = [{"name": "Ada", "city": "Oslo"}, {"name": "Bo", "city": "Bergen"}]
             '[r for r in rows if r["city"] == "oslo"]',
             "No item has 'oslo' as its 'city'; it is 'Oslo', 'Bergen'.",
         ),
+        (
+            '[r for r in rows if r.get("town", "") == "Oslo"]',
+            "'Oslo' is not the 'town' of any item, but the 'city' of some.",
+        ),
         ('re.search(r"\\d{1,3} gone", line)', 'It has "\\d{1,3} ", as in:'),
     ],
 )
@@ -54,7 +58,7 @@ def test_what_is_looked_for_in_vain_is_named_with_the_nearest_that_is_there(code
         're.search("get /a", line, re.IGNORECASE)',
         '[l for l in lines if "get /a" in l.lower()]',
         '[r for r in rows if r["city"] == "Oslo"]',
-        '[r for r in rows if r["street"] == "Oslo"]',
+        '[r for r in rows if r["street"] == "Main Road"]',
         're.search(r"[broken", line)',
         "x = 1",
     ],
@@ -83,6 +87,16 @@ def test_what_is_counted_by_mistake_is_named(code, says):
     said = loose(code, LOG.replace("/Mar/", "/May/"))
     assert said.startswith(says)
     assert bool(said) == bool(says)
+
+
+def test_code_that_found_nothing_without_rows_is_told_of_them():
+    with Sandbox(LOG, query=str) as repl:
+        assert repl.execute("[l for l in context.split() if l == 'GET  /a']").hint.startswith(
+            "All of it is in `rows` as well, a list of dicts; the first is {'ip': '10.0.0.7',"
+        )
+        assert not repl.execute("[row for row in rows if not row]").hint
+        assert "in `rows`" in repl.execute("{line.split()[3] for line in context.splitlines()}").hint
+        assert not repl.execute("{row['path'].split()[0] for row in rows}").hint
 
 
 @pytest.mark.filterwarnings("ignore:sandbox=")

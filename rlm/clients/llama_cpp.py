@@ -27,8 +27,9 @@ WINDOW = 8192
 # tokens of one conversation; a CPU reads some 50 tokens a second, so a larger one would be of little use
 PARALLEL = 4
 # conversations at once, each with a window of its own
-BATCH = 128
-# prompt tokens between two looks at the cancel switch: two or three seconds on a slow CPU
+BATCH = 512
+# prompt tokens between two looks at the cancel switch, some ten seconds of a slow CPU; with fewer, a batch of
+# sub calls does not fit into one, and each of them is then read and answered for itself: a third slower
 
 KEPT_PROMPTS = 8
 # files of read instructions in the cache, some 30 MB each
@@ -123,17 +124,8 @@ def _load(path: Path, window: int, threads: int) -> _Model:
         raise ConfigurationError(
             "The embedded model needs xllamacpp, which is not installed: pip install 'rlm-ollama[local]'"
         ) from error
-    params = xllamacpp.CommonParams()
+    params = settings(xllamacpp, window, threads)
     params.model.path = str(path)
-    params.n_ctx = window * PARALLEL
-    params.n_parallel = PARALLEL
-    params.n_batch = params.n_ubatch = BATCH
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
-    params.ctx_shift = False  # never drop the beginning of a conversation silently
-    params.fit_params = False  # the sizes above are known to fit; trying others takes a second
-    params.no_extra_bufts = True  # a second, repacked copy of the weights gains no speed and takes seconds
-    params.warmup = False
-    params.verbosity = -1
     api_key = secrets.token_hex()
     params.api_keys = [api_key]
     params.slot_save_path = f"{_prompts_folder()}{os.sep}"
@@ -145,6 +137,21 @@ def _load(path: Path, window: int, threads: int) -> _Model:
     stat = path.stat()
     identity = f"{xllamacpp.__version__} {path} {stat.st_size} {stat.st_mtime_ns} {window}"
     return _Model(server, api_key, identity)
+
+
+def settings(xllamacpp: Any, window: int, threads: int) -> Any:
+    """What llama.cpp is told; benchmarks/cpu.py measures other settings."""
+    params = xllamacpp.CommonParams()
+    params.n_ctx = window * PARALLEL
+    params.n_parallel = PARALLEL
+    params.n_batch = params.n_ubatch = BATCH
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+    params.ctx_shift = False  # never drop the beginning of a conversation silently
+    params.fit_params = False  # the sizes above are known to fit; trying others takes a second
+    params.no_extra_bufts = True  # a second, repacked copy of the weights gains no speed and takes seconds
+    params.warmup = False
+    params.verbosity = -1
+    return params
 
 
 def _prompts_folder() -> Path:

@@ -218,9 +218,9 @@ class Sandbox:
         told = self._order({"do": "related", "text": question}, "").value
         try:  # the process has been the model's, and may say anything
             said = json.loads(told or "")
-            named = tuple(map(str, said["named"]))
+            named = {str(name): str(field) for name, field in said["named"].items()}
             return Related(str(said["lines"]), str(said["missing"]), str(said["unsaid"]), named)
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return Related()
 
     def execute(self, code: str) -> Execution:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rlm.sandbox.child import blocks
@@ -70,6 +70,10 @@ MENTIONS = 4
 # lines or items with a name, up to which it is followed
 LISTED = 6
 # new names of a line, beyond which it is taken for a list and none of them is followed
+VALUE = 40
+# characters of a field's value that is looked for in a question
+REPEATED = 4
+# times that the values of a field come on average, from which on they are taken for kinds
 SHORT = 500
 # characters of an item, up to which the names in it are followed
 
@@ -133,6 +137,27 @@ def named(question: str, text: Any) -> list[str]:
     found = dict.fromkeys(filter(None, itertools.chain.from_iterable(_VALUE.findall(question))))
     searched = found if is_searchable(text) else ()
     return [name for name in searched if next(_with_name(name, text), None)]
+
+
+def values(question: str, rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """The words of a question that are a value of a field which has few, with it; no two of one field."""
+    found = {}
+    for field, few in kinds(rows).items():
+        told = [text for text in few if 2 < len(text) <= VALUE and text.lower() not in STOP_WORDS]
+        asked = [text for text in told if re.search(rf"(?i)(?<!\w){re.escape(text)}(?:e?s)?(?!\w)", question)]
+        if len(asked) == 1:
+            found[asked[0]] = field
+    return found
+
+
+def kinds(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    """The fields that have few values, which are texts, with these."""
+    found = {}
+    for field in rows[0] if rows else ():
+        texts = Counter(row[field] for row in rows if isinstance(row.get(field), str))
+        if 0 < len(texts) <= max(len(rows) // REPEATED, 2):
+            found[field] = [text for text, _ in texts.most_common()]
+    return found
 
 
 def _with_name(name: str, text: Any) -> Iterator[tuple[int, str]]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rlm.sandbox.child.finding import AROUND, as_lines, is_searchable
+from rlm.sandbox.child.rows import brief, first
 
 Lines = Callable[[], list[str]]
 # of the context, split when they are first needed: most cells look for nothing
@@ -53,6 +54,12 @@ def unmatched(code: str, context: Any, rows: Sequence[dict[str, Any]]) -> str:
     return ""
 
 
+def in_rows(code: str, context: Any) -> str:
+    """That a context has rows, for code that does without them."""
+    row = first(context) if "rows" not in code and is_searchable(context, LARGEST) else None
+    return f"All of it is in `rows` as well, a list of dicts; the first is {brief(row)}." if row else ""
+
+
 def loose(code: str, context: Any) -> str:
     """What to say of a number in the code that is also in longer ones, or a word that is also in capitals."""
     folded, lines = re.search(_FOLDS, code), _lines(context)
@@ -81,11 +88,21 @@ def _found(pattern: re.Pattern[str], lines: Sequence[str]) -> Iterator[str]:
 
 
 def _no_value(node: ast.AST, items: Sequence[Any]) -> str:
-    """Of `row["field"] == value`, where no item has that value."""
+    """Of `row["field"] == value` and `row.get("field") == value`, where no item has that value or field."""
     match node:
-        case ast.Compare(ast.Subscript(slice=ast.Constant(str(field))), [ast.Eq()], [ast.Constant(value)]):
-            found = Counter(repr(item[field]) for item in items if type(item) is dict and field in item)
-            if found and repr(value) not in found:
+        case ast.Compare(
+            ast.Subscript(slice=ast.Constant(str(field)))
+            | ast.Call(ast.Attribute(attr="get"), [ast.Constant(str(field)), *_]),
+            [ast.Eq()],
+            [ast.Constant(value)],
+        ):
+            dicts = [item for item in items if type(item) is dict]
+            found = Counter(repr(item[field]) for item in dicts if field in item)
+            if repr(value) in found:
+                return ""
+            if others := {name: None for item in dicts for name in item if item[name] == value}:
+                return f"{value!r} is not the {field!r} of any item, but the {next(iter(others))!r} of some."
+            if found:
                 some = ", ".join(text[:80] for text, _ in found.most_common(VALUES))
                 more = ", …" * (len(found) > VALUES)
                 return f"No item has {value!r} as its {field!r}; it is {some}{more}."

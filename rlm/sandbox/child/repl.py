@@ -20,11 +20,21 @@ from contextlib import redirect_stderr, redirect_stdout
 from threading import get_ident
 from typing import Any
 
-from rlm.sandbox.child.finding import as_regex, matches, missing, named, nearest, related, words
-from rlm.sandbox.child.hints import NOTHING, loose, unmatched
+from rlm.sandbox.child.finding import (
+    as_regex,
+    kinds,
+    matches,
+    missing,
+    named,
+    nearest,
+    related,
+    values,
+    words,
+)
+from rlm.sandbox.child.hints import NOTHING, in_rows, loose, unmatched
 from rlm.sandbox.child.labels import LABELLED
 from rlm.sandbox.child.labels import read as read_labels
-from rlm.sandbox.child.rows import brief
+from rlm.sandbox.child.rows import FIRST, brief, records
 from rlm.sandbox.child.rows import read as read_rows
 from rlm.sandbox.child.shown import SHOWN_ITEMS, Output, clip, explain, show
 from rlm.sandbox.limits import MAX_ANSWER, MAX_PROMPT, THREADS
@@ -59,7 +69,7 @@ READY_NAMES = {
 HINTS = {
     "between instances of 'str' and 'int'": " (convert the str with int(…) or float(…))",
     "between instances of 'int' and 'str'": " (convert the str with int(…) or float(…))",
-    "'list' object has no attribute 'most_common'": " (Counter(…) has it, which counts what is in a list)",
+    "object has no attribute 'most_common'": " (Counter(…) has it, which counts what is in a list)",
     "'list' object has no attribute 'group'": " (search(…) gives a list of lines)",
     "'NoneType' object has no attribute 'group'": " (the pattern did not match here: test the match with if)",
     "'NoneType' object is not subscriptable": " (the pattern did not match here: test the match with if)",
@@ -185,8 +195,8 @@ class Repl:
         texts = _texts("classify", texts)
         others = [text for text in texts if text not in meanings]
         if unread := read_labels(others, meanings, known, self.llm_query_batched):
-            told = f"classify: {len(unread)} texts got no label and have '', such as {unread[0]:.200}"
-            self.output.write(told + "\n")
+            some = "1 text" if len(unread) == 1 else f"{len(unread):,} texts"
+            self.output.write(f"classify: {some} got no label and '', such as {unread[0]:.200}\n")
         found = [text if text in meanings else known.get(text, "") for text in texts]
         self._said = found if self._label_rows(known, found) else None
         return found
@@ -308,8 +318,11 @@ class Repl:
         try:
             if text in NOTHING:
                 rows = self._rows() if "==" in code else []
-                return clip(unmatched(code, context, rows), self.output_limit)
-            return clip(loose(code, context), self.output_limit) if text.isdecimal() else ""
+                told = [unmatched(code, context, rows), in_rows(code, context)]
+            else:
+                told = [loose(code, context)] if text.isdecimal() else []
+                told += [in_rows(code, context)] if ".split()[" in code else []
+            return clip("\n".join(filter(None, told)), self.output_limit)
         except Exception:  # data may be anything; the cell itself went well
             return ""
 
@@ -406,7 +419,9 @@ class Repl:
         context = self.names.get("context")
         lines, missing, unsaid = related(question, context)
         text = "\n".join(clip(line, 600) for line in lines)
-        return {"lines": text, "missing": missing, "unsaid": unsaid, "named": named(question, context)}
+        fields = values(question, records(context))
+        found = dict.fromkeys(named(question, context), "") | fields
+        return {"lines": text, "missing": missing, "unsaid": unsaid, "named": found}
 
     def variables(self) -> list[str]:
         """Names of what cells have set, and the context's."""
@@ -422,8 +437,8 @@ class Repl:
         text, limits = explain(error), []
         if isinstance(error, (AttributeError, IndexError, KeyError, TypeError, ValueError)):
             hint = next((hint for said, hint in HINTS.items() if said in text), "")
-            text += self._gap(text) or hint or self._reminder(error, text)
-            if isinstance(error, (AttributeError, IndexError)) and (told := self._hint(code, "")):
+            text += self._gap(text) or hint or self._reminder(error, text, code)
+            if isinstance(error, LookupError | AttributeError) and (told := self._hint(code, "")):
                 text += f"\n{told}"
         no_thread = isinstance(error, RuntimeError) and "can't start new thread" in text
         if no_thread and threading.active_count() > THREADS // 2:
@@ -442,13 +457,13 @@ class Repl:
                 return f"\n(row[{name!r}] is '' in some of `rows`: leave those out)"
         return ""
 
-    def _reminder(self, error: BaseException, text: str) -> str:
+    def _reminder(self, error: BaseException, text: str, code: str) -> str:
         """What the data is, for code that took it for something else."""
         context = self.names.get("context")
         rows = self._rows()
         key = error.args[0] if isinstance(error, KeyError) and error.args else None
         if rows and isinstance(key, str) and key not in rows[0] and f"[{key!r}]" in text.replace('"', "'"):
-            return f" is no field of `rows`: use one of {', '.join(map(repr, rows[0]))}"
+            return f" is no field of `rows`: {_fields_to_use(rows, code)}"
         if rows and self._has_labelled and "indices must be integers" in text:
             return f"\n(the label of each of `rows` is row['label'], as in {brief(rows[0])})"
         if rows:
@@ -468,6 +483,16 @@ class Repl:
             self.stop_asked = True
         elif self.running:
             raise CellStopped
+
+
+def _fields_to_use(rows: list[dict[str, Any]], code: str) -> str:
+    """All of them; by name the only one that sorts the rows into kinds and is not in the code."""
+    use = f"use one of {', '.join(map(repr, rows[0]))}, as in {brief(rows[0])}"
+    others = {name: few for name, few in kinds(rows[:FIRST]).items() if name not in code}
+    if len(others) != 1:
+        return use
+    name, few = others.popitem()
+    return f"{use}. Is row[{name!r}] meant? It is {', '.join(map(repr, few[:3]))}{', …' * (len(few) > 3)}"
 
 
 def _reads_rows(node: ast.AST) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import datetime
 import io
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,12 +16,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from rlm.sandbox.child import logs
+
 Row = dict[str, Any]
 Reader = Callable[[Any], Iterable[Row]]
 # takes the lines or the whole text
+Cut = Callable[[str], list[str]]
+# gives the columns of a line
 
 SAMPLE = 20_000
 # characters by which a text's form is judged
+FIRST = 200
+# items by which that of other data is judged
 LARGEST = 50_000_000
 # characters of a JSON object that is read to see its form
 FEWEST = 3
@@ -33,6 +40,8 @@ _COLUMN = re.compile(r"""\s*["']?[^\W\d]\w*(?:[ -]\w+){0,3}["']?\s*""")
 # the name of a column: a few words
 _HEADER = re.compile(r"""\s*["']?[^\w\s"']?[^\W\d][\w./()%°€$-]*(?: [\w./()%°€$-]+){0,3}(?<!\.)["']?\s*""")
 # of one in the first line of a table, which may have a unit
+_TITLE = re.compile(r"[A-Z%#][A-Z0-9%#/()_-]*(?: [A-Z][A-Z0-9/()_-]*)?")
+# of one in the output of a command
 _FIELD = re.compile(r"([A-Za-z][\w .-]{0,40}):(?: (.*))?$")
 # a line of a record
 _DATES = ("%b %d, %Y", "%B %d, %Y", "%d %b %Y", "%d %B %Y", "%d.%m.%Y")
@@ -59,9 +68,9 @@ def read(context: Any) -> list[Row] | None:
     """A dict for each line or record of a text or of a list of lines; None where it has no such form.
 
     Of JSON (an array of objects, an object with one of them or with an object of objects, or an object a
-    line), of dicts with such values, of CSV, of lines with several "name: value", and of blocks of such lines
-    with an empty line between them. In the latter three, columns that begin with numbers or days have int,
-    float, or a str compared by time.
+    line), of dicts with such values, of CSV, of tables as commands print them, of lines with several
+    "name: value", of blocks of such lines with an empty line between them, and of logs. In all but JSON and
+    dicts, columns that begin with numbers or days have int, float, or a str compared by time.
 
     Raises:
         ValueError, csv.Error: it begins in such a form, and does not keep to it.
@@ -71,17 +80,28 @@ def read(context: Any) -> list[Row] | None:
 
 
 def first(context: Any) -> Row | None:
-    """The first row, as `read` gives it, by the beginning of the context alone."""
+    """The first row, as `read` gives it."""
+    return next(iter(head(context)), None)
+
+
+def head(context: Any) -> list[Row]:
+    """Some first rows, as `read` gives them, by the beginning of the context alone."""
     reader = _reader(context)
     try:
         if reader is _json_array:
-            return dict(json.JSONDecoder().raw_decode(context[:SAMPLE], context.index("{"))[0])
+            return list(_decoded(context[:SAMPLE]))
         if isinstance(reader, _Nested):
-            return next(iter(reader(context)))
-        head = context[:SAMPLE].rpartition("\n")[0] if isinstance(context, str) else context[: 2 * JUDGED]
-        return _rows(reader, head)[0] if reader else None
+            return list(itertools.islice(reader(context), FIRST))
+        some = context[:SAMPLE].rpartition("\n")[0] if isinstance(context, str) else context[:FIRST]
+        return _rows(reader, some) if reader else []
     except Exception:  # data may be anything; it is described all the same
-        return None
+        return []
+
+
+def records(context: Any) -> list[Row]:
+    """Some first dicts of a context: those that it has as items or values, or else its rows."""
+    items = context.values() if isinstance(context, dict) else context if isinstance(context, list) else ()
+    return [item for item in itertools.islice(items, FIRST) if type(item) is dict] or head(context)
 
 
 def _rows(reader: Reader, source: Any) -> list[Row]:
@@ -127,12 +147,50 @@ def _form(lines: Sequence[str]) -> Reader | None:
         regular = all(line.count(delimiter) == len(columns) - 1 for line in lines[:3])
         if regular and len(columns) > 2 and all(map(_HEADER.fullmatch, columns)):
             return partial(_delimited, delimiter=delimiter)
+    if cut := _aligned(lines):
+        return partial(_by_column, cut=cut)
     for delimiter in PAIRED:
         names = _names(lines[0], delimiter)
         parse = partial(_paired, delimiter=delimiter, names=names)
         if len(names) > 1 and all(map(parse, lines[:3])):
             return partial(_by_line, parse=parse)
+    if parse_log := logs.parser(lines[:3]):
+        return partial(_by_line, parse=parse_log)
     return None
+
+
+def _aligned(lines: Sequence[str]) -> Cut | None:
+    """What cuts the lines of a table as commands print it, its columns under names in capitals."""
+    starts = [0, *(gap.end() for gap in re.finditer(r" {2,}", lines[0].rstrip()))]
+    for cut in (partial(_by_place, starts), partial(_by_word, len(lines[0].split()))):
+        names, *rows = map(cut, lines)
+        if (
+            len(names) > 2
+            and all(map(_TITLE.fullmatch, names))
+            and all(len(row) == len(names) for row in rows)
+        ):
+            return cut
+    return None
+
+
+def _by_place(starts: Sequence[int], line: str) -> list[str]:
+    """The pieces that begin at these places; none where one of them would begin within a word."""
+    if any(line[start - 1 : start].strip() for start in starts[1:]):
+        return []
+    return [line[start:end].strip() for start, end in itertools.zip_longest(starts, starts[1:])]
+
+
+def _by_word(columns: int, line: str) -> list[str]:
+    return line.split(None, columns - 1)
+
+
+def _by_column(text: Any, cut: Cut) -> Iterator[Row]:
+    """A row for each line under the names of the first; one that cannot be cut is in the first field."""
+    lines = iter(_source(text))
+    names = cut(next(lines).rstrip())
+    for line in lines:
+        if line.strip():
+            yield dict(itertools.zip_longest(names, cut(line.rstrip()) or [line.strip()], fillvalue=""))
 
 
 def _has_records(head: str) -> bool:
@@ -180,6 +238,18 @@ def _json_array(text: Any) -> Iterable[Row]:
     return rows
 
 
+def _decoded(text: str) -> Iterator[Row]:
+    """The objects of a JSON array, up to the one that is cut off."""
+    decode, at = json.JSONDecoder().raw_decode, text.find("{")
+    while at >= 0:
+        try:
+            row, end = decode(text, at)
+        except ValueError:
+            break
+        yield row
+        at = text.find("{", end)
+
+
 def _loaded(text: str) -> dict[str, Any]:
     try:
         return dict(json.loads(text))
@@ -207,7 +277,7 @@ class _Nested:
     def __call__(self, _context: Any) -> Iterator[Row]:
         if isinstance(self.found, dict):
             return ({"key": key, **item} for key, item in self.found.items())
-        return iter(self.found)
+        return map(dict, self.found)  # the context is as it was, whatever becomes of its rows
 
 
 def _json_lines(text: Any) -> Iterator[Row]:

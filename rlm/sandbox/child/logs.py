@@ -1,0 +1,64 @@
+"""The usual forms of log lines, read into fields. Standard library only: it runs in a clean interpreter."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
+
+Parse = Callable[[str], dict[str, str] | None]
+# gives the fields of a line; None where it has another form
+
+LEVELS = "TRACE DEBUG INFO NOTICE WARNING WARN ERROR ERR CRITICAL ALERT FATAL EMERG SEVERE"
+_LEVEL = rf"[\[(<]?(?P<level>(?i:{'|'.join(LEVELS.split())}))[\])>]?"
+_DAY = r"\d{4}[-/]\d\d[-/]\d\d"
+_TIME = rf"\[?(?P<time>(?:{_DAY}[T ])?\d\d:\d\d(?::\d\d)?(?:[.,]\d+)?(?:Z| ?[+-]\d\d:?\d\d)?)\]?"
+_NAME = r"\[?(?P<name>(?=[\w.$/:-]*[a-z])[\w.$/:-]{1,80})\]?"
+_NEXT = r"(?:\s*[-|]\s+|:\s*|\s+)"
+# what stands between two fields
+_REST = r"(?P<message>.*)"
+_FORMS = (
+    # web servers: Common and Combined Log Format
+    r'(?P<ip>\S+) \S+ (?P<user>\S+) \[(?P<time>[^\]]+)\] "(?P<method>[A-Z]+) (?P<path>[^\s"]+)(?:\s[^"]*)?" '
+    r'(?P<status>\d{3}) (?P<bytes>\d+|-)(?: "(?P<referrer>[^"]*)" "(?P<agent>[^"]*)")?.*',
+    # programs: the usual orders of time, level and name
+    rf"{_TIME}{_NEXT}{_LEVEL}{_NEXT}(?:\[(?P<thread>[^\]]+)\] )?{_NAME}(?:\s*[-|]\s+|:\s+){_REST}",
+    rf"{_TIME}{_NEXT}\[(?P<thread>[^\]]+)\] {_LEVEL}{_NEXT}{_NAME}(?:\s*[-|]\s+|:\s+){_REST}",
+    rf"{_TIME}{_NEXT}{_NAME}{_NEXT}{_LEVEL}{_NEXT}{_REST}",
+    rf"{_LEVEL}{_NEXT}{_TIME}{_NEXT}{_NAME}:\s+{_REST}",
+    rf"{_TIME}{_NEXT}{_LEVEL}{_NEXT}{_REST}",
+    rf"{_LEVEL}{_NEXT}{_TIME}{_NEXT}{_REST}",
+    rf"{_LEVEL}:(?P<name>[\w.]+):{_REST}",
+    # syslog: RFC 3164, and with the time of RFC 5424
+    rf"(?P<time>[A-Z][a-z]{{2}} [ \d]\d \d\d:\d\d:\d\d|{_DAY}T\S+) (?P<host>[\w.-]+) "
+    rf"(?P<program>[\w./()-]+)(?:\[(?P<pid>\d+)\])?: {_REST}",
+    # who said what
+    rf"{_TIME}{_NEXT}<?(?P<name>[^\s:<>][^:<>]{{0,40}})(?:>|:)\s+{_REST}",
+)
+_PAIR = re.compile(r'([A-Za-z_][\w.]*)=("(?:[^"\\]|\\.)*"|[^\s"]\S*|)(?:\s+|$)')
+# of logfmt
+
+
+def parser(lines: Sequence[str]) -> Parse | None:
+    """What reads the lines of a log that begins with these; None where they are of no usual form."""
+    if all(map(_logfmt, lines)):
+        return _logfmt
+    for form in map(re.compile, _FORMS):
+        found = [match for line in lines if (match := form.fullmatch(line.rstrip()))]
+        if len(found) == len(lines):
+            names = [name for name in form.groupindex if any(match[name] for match in found)]
+            return partial(_fields, form, names)
+    return None
+
+
+def _fields(form: re.Pattern[str], names: Sequence[str], line: str) -> dict[str, str] | None:
+    match = form.fullmatch(line)
+    return {name: match[name] or "" for name in names} if match else None
+
+
+def _logfmt(line: str) -> dict[str, str] | None:
+    """The fields of a line such as `time=12:00 level=info msg="all is well"`."""
+    if not re.fullmatch(rf"(?:{_PAIR.pattern}){{2,}}", line):
+        return None
+    pairs = _PAIR.findall(line)
+    return {name: value[1:-1].replace('\\"', '"') if value[:1] == '"' else value for name, value in pairs}

@@ -1,0 +1,183 @@
+"""Logs and tables as rows, and the kinds in them that a question names."""
+
+from __future__ import annotations
+
+import pytest
+
+from rlm.sandbox import Sandbox
+from rlm.sandbox.child import logs
+from rlm.sandbox.child.finding import values
+from rlm.sandbox.child.rows import first, head, read, records
+
+LINES = [
+    (
+        '10.0.0.7 - ada [01/Mar/2024:00:00:01 +0000] "GET /a?b=1 HTTP/1.1" 404 17 "-" "curl/8"',
+        {
+            "ip": "10.0.0.7",
+            "user": "ada",
+            "method": "GET",
+            "path": "/a?b=1",
+            "status": 404,
+            "agent": "curl/8",
+        },
+    ),
+    ("2024-03-01T00:00:01 WARNING mail: 3 ERRORs so far", {"level": "WARNING", "name": "mail"}),
+    (
+        "2024-03-01 00:00:01,250 - app.db - ERROR - no route: x",
+        {"time": "2024-03-01 00:00:01,250", "name": "app.db", "message": "no route: x"},
+    ),
+    (
+        "2024-03-01 00:00:01.250 | INFO     | app:main:12 - up",
+        {"level": "INFO", "name": "app:main:12", "message": "up"},
+    ),
+    (
+        "2024-03-01 00:00:01,250 WARN  [pool-1] org.db.Pool: slow - x",
+        {"thread": "pool-1", "name": "org.db.Pool"},
+    ),
+    ("2024-03-01 00:00:01,250 [main] INFO  org.db.Pool - up", {"thread": "main", "name": "org.db.Pool"}),
+    ("[2024-03-01 00:00:01] [error] disk full", {"level": "error", "message": "disk full"}),
+    ("ERROR 2024-03-01 00:00:01 mail: gone", {"level": "ERROR", "name": "mail", "message": "gone"}),
+    ("WARNING:app.db:slow: 3 s", {"level": "WARNING", "name": "app.db", "message": "slow: 3 s"}),
+    (
+        "Mar  1 00:00:01 gate sshd[311]: Failed password for root",
+        {"time": "Mar  1 00:00:01", "host": "gate", "program": "sshd", "pid": 311},
+    ),
+    ("2024-03-01T00:00:01.2+00:00 gate cron: up", {"host": "gate", "program": "cron", "message": "up"}),
+    ("[00:01] Ada Byron: shall we: go?", {"time": "00:01", "name": "Ada Byron", "message": "shall we: go?"}),
+    ('time=00:01 level=warn msg="so \\"slow\\""', {"time": "00:01", "level": "warn", "msg": 'so "slow"'}),
+]
+
+
+@pytest.mark.parametrize(("line", "fields"), LINES, ids=range(len(LINES)))
+def test_a_log_has_rows(line, fields):
+    rows = read(f"{line}\n" * 5)
+    assert len(rows) == 5
+    assert rows[0] == first(f"{line}\n" * 5) == rows[0] | fields
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Information is a good thing: it says what is.",
+        "2024-03-01 was a fine day, and so was the next one.",
+        "In 2024 the errors were few: three.",
+        "a = b",
+        "",
+    ],
+)
+def test_what_is_no_log_has_none(line):
+    assert logs.parser([line] * 3) is None
+    assert read(f"{line}\n" * 5) is None
+
+
+def test_a_field_that_only_some_lines_have_is_empty_in_the_others_and_a_traceback_goes_on():
+    lines = [
+        "Mar  1 00:00:01 gate sshd[311]: up",
+        "Mar  1 00:00:02 gate kernel: up",
+        "Mar  1 00:00:03 gate sshd[311]: Traceback",
+        "  File x",
+        "Mar  1 00:00:04 gate kernel: down",
+    ]
+    rows = read("\n".join(lines))
+    assert [row["pid"] for row in rows] == [311, "", 311, ""]
+    assert rows[2]["message"] == "Traceback\n  File x"
+
+
+def test_the_first_rows_of_a_long_array_are_read_alone():
+    text = "[" + ", ".join(f'{{"n": {n}, "in": {{"a": 1}}}}' for n in range(2000)) + ", oops]"
+    assert head(text)[:2] == [{"n": 0, "in": {"a": 1}}, {"n": 1, "in": {"a": 1}}]
+    assert 100 < len(head(text)) < 2000
+
+
+ORDERS = [
+    {"nr": n, "city": ("Oslo", "Narvik")[n % 2], "item": ("lamp", "rug", "box")[n % 3], "to": f"Ann {n}"}
+    for n in range(60)
+]
+
+
+@pytest.mark.parametrize(
+    ("question", "found"),
+    [
+        ("How many lamps went to narvik?", {"Narvik": "city", "lamp": "item"}),
+        ("Were there more lamps or rugs?", {}),
+        ("Which city has the most orders?", {}),
+        ("What did Ann 7 order?", {}),
+        ("How many boxes are there?", {"box": "item"}),
+    ],
+)
+def test_kinds_that_a_question_names_are_values_of_a_field_with_few_of_them(question, found):
+    assert values(question, ORDERS) == found
+
+
+def test_a_name_that_no_field_has_is_taken_for_the_one_that_tells_kinds_apart():
+    lines = (f"2024-03-01 12:00:{n:02} {('INFO', 'ERROR')[n % 2]} {'abc'[n % 3]}: {n}" for n in range(60))
+    with Sandbox("\n".join(lines), query=str) as repl:
+        error = repl.execute("Counter(row['service'] for row in rows if row['level'] == 'INFO')").error
+        assert (
+            "'service' is no field of `rows`: use one of 'time', 'level', 'name', 'message', as in" in error
+        )
+        assert error.endswith("Is row['name'] meant? It is 'a', 'b', 'c'")
+        assert "meant?" not in repl.execute("Counter(row['service'] for row in rows)").error
+
+
+def test_records_are_the_dicts_of_the_data_or_its_rows():
+    assert records(ORDERS) == records(dict(enumerate(ORDERS))) == ORDERS
+    assert records({"orders": ORDERS[:9], "of": 2024}) == ORDERS[:9]
+    assert records("a,b,c\n" + "1,2,3\n" * 5)[0] == {"a": 1, "b": 2, "c": 3}
+    assert records("prose") == records(None) == records([1, "x"]) == []
+
+
+def test_kinds_are_looked_for_in_any_data():
+    assert values("How many?", []) == {}
+    assert values("How many are red?", [{"a": 1}, {"b": "red"}]) == {}
+    assert values("How many are red?", [{"a": None}, {"a": ["red"]}, {"a": "red"}] * 20) == {"red": "a"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2024-03-01 00:00:01 " + "a" * 20_000 + "!",
+        "2024-03-01 00:00:01" + " " * 20_000 + "!",
+        "2024-03-01 00:00:01 - " * 900,
+        "a=b=" * 5000 + "!\x00 !",
+        'a="b c=d" ' * 2000 + "!",
+        '10.0.0.7 - - [x] "GET ' + "/a" * 10_000,
+        '10.0.0.7 - - [x] "GET ' + "/a " * 6000,
+        "[[[ " * 5000,
+    ],
+    ids=range(8),
+)
+def test_no_line_takes_long_to_be_refused(line):
+    assert logs.parser([line] * 3) is None
+
+
+PS = """\
+USER         PID %CPU COMMAND
+root           1  0.0 /sbin/init splash
+ada        20773  1.5 python -c  x
+ada        20774  0.0 sh
+"""
+IMAGES = """\
+CONTAINER ID   IMAGE     PORTS        NAMES
+3f2a1b0c9d8e   web:2     80/tcp       a b
+aa2a1b0c9d8e   redis:7                cache
+bb2a1b0c9d8e   redis:7                other
+sha256:0123456789abcdef0123
+"""
+
+
+def test_tables_of_commands_have_rows():
+    rows = read(PS)
+    assert rows[1] == {"USER": "ada", "PID": 20773, "%CPU": 1.5, "COMMAND": "python -c  x"}
+    assert len(rows) == 3
+    rows = read(IMAGES)
+    assert rows[0] == {"CONTAINER ID": "3f2a1b0c9d8e", "IMAGE": "web:2", "PORTS": "80/tcp", "NAMES": "a b"}
+    assert rows[1]["PORTS"] == ""
+    assert rows[3] == {"CONTAINER ID": "sha256:0123456789abcdef0123", "IMAGE": "", "PORTS": "", "NAMES": ""}
+
+
+@pytest.mark.parametrize(
+    "text", ["THE RED FOX\nran over it.\nand on.\nfine.", "A B C\n1 2 3\n1 2\n1 2 3", "A  B\n1  2\n3  4\n"]
+)
+def test_what_is_no_table_has_no_rows(text):
+    assert read(text) is None
