@@ -180,6 +180,8 @@ class _Run:
         self._lock = threading.RLock()
         self._prose = 0
         # replies in a row without code
+        self._none = False
+        # whether the latest answer was None, which counts when it is given twice
         self._unseen = ""
         # an answer that did not count, because its output had not been seen
 
@@ -322,11 +324,14 @@ class _Run:
         if final and executions:
             self._unseen = final.text
             return None, prompts.NOT_SEEN_YET
-        if final and _is_placeholder(final.text):
+        none = bool(final and final.text.strip().lower() == "none")
+        insists, self._none = none and self._none, none
+        if final and _is_placeholder(final.text) and not insists:
             self.calls.loops += 1
             return None, prompts.no_answer(self.prompt, self.guide.related if self.guide else Related())
-        data = repl.context.get("type") != "NoneType"  # without any, it answers from what it knows
-        if final and self.guide and data and (doubt := self.guide.doubt(final.text, self.trajectory)):
+        # without any data, it answers from what it knows
+        doubtful = repl.context.get("type") != "NoneType" and not insists
+        if final and self.guide and doubtful and (doubt := self.guide.doubt(final.text, self.trajectory)):
             return None, doubt
         if final:
             return Answer(final.text, final.value if _is_json(final.value) else final.text), ""

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from rlm import prompts
 from rlm.sandbox.child.finding import compounds
+from rlm.sandbox.child.hints import NOTHING
 from rlm.types import Execution, Iteration, Related
 
 SMALL = 9.0
@@ -23,8 +24,10 @@ _NEEDS_NO_CODE = (prompts.FOLLOW_UP, prompts.IN_VIEW, prompts.NO_WORD)
 # of a first message after which an answer may come without any: a conversation, a short text, strange lines
 _TIMES = re.compile(r"\bhow often\b|\btimes\b|\boccurrences?\b|\boccurs?\b", re.IGNORECASE)
 # of a word, which a line may have more than once
-_LINES = re.compile(r"\bfor (?:line|item|text|row)\b(?![^\n]*(?:count\(|findall|finditer))")
-# in code that goes from line to line and counts none of what is in them
+_LINES = re.compile(r"(?s)(?!.*(?:count\(|findall|finditer|Counter)).*\bfor (?:line|item|text|row)\b")
+# code that goes from line to line and counts none of what is in them
+_CHOICE = re.compile(r"\bor (?!(?:is|are|not|none)\b)", re.IGNORECASE)
+# whose answer is in the question
 _READS = re.compile(r"\b(?:context|rows)\b|\bsearch\(")
 # in code that goes through the data, and not only through what earlier code has found
 _NAMES = re.compile(r"\b[A-Z]\w+(?: [A-Z]\w+)+")
@@ -47,6 +50,8 @@ class Guide:
         self.question = question
         self.related = related
         self.shown = shown
+        self._word = next(iter(related.named), "word")
+        # that the question is about
         self._doubts: list[str] = []
         # that the model was told of
         self._failed = 0
@@ -61,7 +66,8 @@ class Guide:
         return complaint
 
     def _complaint(self, answer: str, trajectory: Sequence[Iteration]) -> str:
-        outputs = [f"{e.stdout}\n{e.value}\n{e.error}" for turn in trajectory for e in turn.executions]
+        cells = [e for turn in trajectory for e in turn.executions]
+        outputs = ["\n".join(filter(None, (e.stdout.strip(), e.value, e.error))) for e in cells]
         shown = "\n".join([self.shown, *outputs])
         said, asked, seen = map(_words, (answer, self.question, shown))
         seen |= set(re.findall(r"\w+", shown))  # 1,234 is a number, and 12,Oslo,34 has two
@@ -70,14 +76,23 @@ class Guide:
             return prompts.of_another(other, self.related.missing)
         if said in ({"true"}, {"false"}) and _ASKS_FOR_MORE.match(self.question):
             return prompts.not_yes_or_no(answer, self.related.missing)
-        if said and said <= asked - _words("\n".join(outputs)) and " or " not in self.question:
-            return prompts.ONLY_THE_QUESTION
+        if said and said <= asked - _words("\n".join(outputs)) and not _CHOICE.search(self.question):
+            good = [
+                cell
+                for cell, output in zip(cells, outputs, strict=True)
+                if not cell.error and output not in NOTHING
+            ]
+            return prompts.only_the_question((good[-1].value or good[-1].stdout) if good else "")
         if said and not outputs and not any(said_so in self.shown for said_so in _NEEDS_NO_CODE):
             if said <= numbers and _COUNTS.search(self.question) and not prompts.says(self.related, answer):
                 return prompts.not_yet("counted")
             if (asks := prompts.COMPARES.search(self.question)) and not prompts.says(self.related, asks[0]):
                 return prompts.not_yet("compared")
-        if outputs and prompts.FOLLOW_UP not in self.shown and (missed := self._overlooked(trajectory)):
+        if (
+            outputs
+            and prompts.FOLLOW_UP not in self.shown
+            and (missed := self._overlooked(answer, trajectory))
+        ):
             return missed
         known = " ".join(f"{self.question}\n{shown}".casefold().split())
         alone = answer.isalpha() and answer.istitle() and _ASKS_FOR_A_NAME.match(self.question)
@@ -90,7 +105,7 @@ class Guide:
         unseen = names or numbers
         return prompts.never_shown(min(unseen)) if unseen else ""
 
-    def _overlooked(self, trajectory: Sequence[Iteration]) -> str:
+    def _overlooked(self, answer: str, trajectory: Sequence[Iteration]) -> str:
         """What of a question that is to be computed the code overlooks where it last reads the data."""
         if not _COUNTS.search(self.question) and not prompts.COMPARES.search(self.question):
             return ""
@@ -101,7 +116,14 @@ class Guide:
         if names := {name: named[name] for name in named if name.casefold() not in code.casefold()}:
             self.related = replace(self.related, named={})  # it has been told
             return prompts.took_no_notice(names)
-        return prompts.COUNTS_LINES if _TIMES.search(self.question) and _LINES.search(code) else ""
+        fields = {name: field for name, field in named.items() if field}
+        if "rows" not in code and prompts.HAS_ROWS in self.shown and (fields or ".split()[" in code):
+            return prompts.use_rows(fields)
+        literal = re.search(rf"""(["']){re.escape(answer)}\1""", code)
+        if literal and prompts.COMPARES.search(self.question) and answer not in self.question:
+            return prompts.written_in_code(answer)
+        counts_lines = _TIMES.search(self.question) and _LINES.match(code)
+        return prompts.counts_lines(self._word) if counts_lines else ""
 
     def _namesake(self, said: set[str], shown: str) -> str:
         """A name in the answer's line that shares a part with the question's, which is nowhere."""

@@ -141,7 +141,7 @@ def describe(context: dict[str, Any]) -> str:
     types, sizes = " or ".join(context.get("items", [])), context.get("sizes")
     each = f"each {'value ' * (kind == 'dict')}a {types}" if types else ""
     if sizes and sizes[1] > SAMPLE:
-        each += f" of {sizes[0]:,} to {sizes[1]:,} characters"
+        each += f" of {' to '.join(f'{size:,}' for size in dict.fromkeys(sizes))} characters"
     head = [clip(text, SAMPLE) for text in context.get("head", [])[:2]]
     if kind == "dict":
         keys = context.get("keys", [])
@@ -171,7 +171,8 @@ def _form(context: dict[str, Any], kind: str) -> str:
     return ROWS.format(kind, context["row"]) if "row" in context else ""
 
 
-ROWS = " Its {} have fields: `rows` is the list of them as dicts, the first {}."
+HAS_ROWS = "`rows` is the list of them as dicts"
+ROWS = f" Its {{}} have fields: {HAS_ROWS}, the first {{}}."
 # after a context's size
 
 
@@ -301,7 +302,13 @@ NOT_SEEN_YET = (
 )
 _NEXT = "Write the next ```repl block, which finds the answer and prints it"
 _AGAIN = f"{_NEXT}; or give your FINAL once more if it is right."
-ONLY_THE_QUESTION = f"That only repeats the question. {_AGAIN}"
+
+
+def only_the_question(output: str) -> str:
+    """To an answer with nothing but words of the question; output: of the latest code, if there is any."""
+    give = "Give that as FINAL(…), or write the next ```repl block."
+    todo = f"Your code has found:\n{clip(output.strip(), REPEATED)}\n{give}" if output else _AGAIN
+    return f"That only repeats the question. {todo}"
 
 
 NOT_THERE = "If the data does not have the answer, reply with FINAL(it is not in the data)."
@@ -336,10 +343,21 @@ def took_no_notice(names: Mapping[str, str]) -> str:
     return f"Your code takes no notice of {' or '.join(told)}, which the question names. {_AGAIN}"
 
 
-COUNTS_LINES = (
-    "That counts lines, and a line may have it more than once: "
-    f'len(re.findall(r"\\bword\\b", context, re.IGNORECASE)) counts each. {_AGAIN}'
-)
+def use_rows(fields: Mapping[str, str]) -> str:
+    """To the result of code that goes by whole lines; fields: those of the kinds that the question names."""
+    tests = " and ".join(f"row[{field!r}] == {name!r}" for name, field in fields.items())
+    return f"Your code goes by whole lines. `rows` has their fields{f': {tests}' * bool(tests)}. {_AGAIN}"
+
+
+def written_in_code(answer: str) -> str:
+    """To a result that code prints as it stands there."""
+    return f"Your code has not found {answer!r}: that is written in the code itself. {_AGAIN}"
+
+
+def counts_lines(word: str) -> str:
+    """To a number of lines where occurrences of a word are asked for."""
+    each = rf'len(re.findall(r"\b{re.escape(word)}\b", context, re.IGNORECASE))'
+    return f"That counts lines, and a line may have it more than once: {each} counts each. {_AGAIN}"
 
 
 def no_answer(asked: str, related: Related) -> str:

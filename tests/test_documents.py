@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rlm import documents
+from rlm.cli import documents
 from rlm.errors import ContextError
 
 ROOT = Path(__file__).parents[1]

@@ -40,6 +40,12 @@ def test_the_model_is_asked_shown_and_heard():
     assert result.total_time > 0
 
 
+def test_none_is_an_answer_when_it_is_given_twice_and_other_placeholders_are_not():
+    result = ask(ScriptedClient(["FINAL(None)", "FINAL(None)"]))
+    assert (result.answer, result.iterations) == ("None", 2)
+    assert ask(ScriptedClient(["FINAL(None)", "FINAL()", "FINAL(None)", "FINAL(2)"])).answer == "2"
+
+
 def test_the_model_sees_the_question_and_the_shape_but_not_the_data():
     client = ScriptedClient(["FINAL(1)"])
     ask(client, "x" * 5000 + "SECRET" + "x" * 5000, "What is hidden?")

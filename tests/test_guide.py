@@ -93,8 +93,10 @@ def test_of_a_long_item_the_beginning_is_shown_too():
     reports = [f"Report {n}\n" + "nothing much to say\n" * 40 for n in range(9)]
     reports[6] += NEEDLE
     client, _ = run("FINAL(Report 6)", context=reports)
-    assert "6: Report 6 … " in client.shown(0)
-    assert NEEDLE in client.shown(0)
+    assert f"\n6 ('Report 6'): {NEEDLE}\n" in client.shown(0)
+    talks = [f"Q: What is the number of K{n}10?\nA: It is {n}07." for n in range(9)]
+    client, _ = run("FINAL(607)", context=talks, question="What is the number of K610?")
+    assert f"\n6: {talks[6]}\n" in client.shown(0)
 
 
 def test_the_answer_of_another_name_is_asked_back_for():
@@ -155,6 +157,16 @@ ERRORS = "How many lines of billing are an ERROR?"
         ("print(context.count('ERROR'))", "Is there an ERROR of billing?", ""),
         ("print(sum('mail' in line for line in lines))", "How often does mail occur?", "That counts lines"),
         ("print(len(re.findall('mail', context)))", "How often does mail occur?", ""),
+        (
+            "n = 0\nfor line in lines:\n    n += line.count('mail')\nprint(n)",
+            "How often does mail occur?",
+            "",
+        ),
+        (
+            "print(sum('mail' in line for line in lines))",
+            'How often does "mail" occur?',
+            r'r"\bmail\b", context',
+        ),
     ],
 )
 def test_code_that_overlooks_a_part_of_the_question_is_told_so_once(code, question, says):
@@ -178,6 +190,30 @@ def test_code_that_overlooks_a_kind_is_told_of_its_field():
     assert "takes no notice" not in client.shown()
     client, _ = run(both, code, "FINAL(60)", "FINAL(60)", **asks)
     assert said in client.shown()
+
+
+def test_code_that_goes_by_whole_lines_is_told_of_the_rows():
+    context = "\n".join(
+        f"2024-03-01 12:{n % 60:02} {_LEVELS[n % 5]} {_SERVICES[n % 3]}: up" for n in range(300)
+    )
+    code = cell("print(sum('mail' in line and 'INFO' in line for line in context.splitlines()))")
+    client, result = run(
+        code, "FINAL(40)", "FINAL(40)", context=context, question="How many mails are at INFO?"
+    )
+    assert "`rows` has their fields: row['level'] == 'INFO' and row['name'] == 'mail'." in client.shown(2)
+    assert result.answer == "40"
+    code = cell("print(Counter(line.split()[2] for line in context.splitlines()).most_common(1))")
+    client, _ = run(code, "FINAL(ERROR)", "FINAL(ERROR)", context=context, question="What is most common?")
+    assert "`rows` has their fields. Write" in client.shown(2)
+
+
+def test_what_is_compared_is_not_to_be_written_in_the_code():
+    code = cell("print('Mr Smith' if 'badge' in context else '')")
+    client, result = run(code, "FINAL(Mr Smith)", "FINAL(Mr Smith)", question="Who has the largest badge?")
+    assert "Your code has not found 'Mr Smith'" in client.shown(2)
+    assert result.answer == "Mr Smith"
+    client, result = run(code, "FINAL(Mr Smith)", question="Who has the largest badge, Mr Smith?")
+    assert result.iterations == 2
 
 
 def test_what_only_code_can_compare_is_asked_of_code():
@@ -244,7 +280,13 @@ def test_an_answer_that_no_output_shows_is_asked_back_for_once():
 
 def test_an_answer_that_only_repeats_the_question_is_asked_back_for():
     client, result = run("FINAL(the gatekeeper)", "FINAL(4417)")
+    assert "only repeats the question. Write the next" in client.shown(1)
+    asked = "Which badge has the gatekeeper, or is there none?"
+    client, _ = run("FINAL(the gatekeeper)", "FINAL(4417)", question=asked)
     assert "only repeats the question" in client.shown(1)
+    assert result.answer == "4417"
+    client, result = run(cell("print(4417)"), "FINAL(the gatekeeper)", "FINAL(4417)")
+    assert "only repeats the question. Your code has found:\n4417\nGive that" in client.shown(2)
     assert result.answer == "4417"
 
 
@@ -387,9 +429,10 @@ def test_rows_go_with_their_context_and_are_the_models_own_where_it_sets_them():
     with Sandbox('{"a": 1}\n' * 500, query=sub_model) as repl:
         assert repl.execute("rows = rows[:2]; len(rows)").value == "2"
         assert "(`rows` is a list of 2 dicts, such as {'a': 1})" in repl.execute("rows[2]").error
-        error = repl.execute("[row for row in rows if row['b'] == 1]").error
-        assert "KeyError: 'b' is no field of `rows`: use one of 'a', as in {'a': 1}" in error
-        assert error.endswith("\n1 is not the 'b' of any item, but the 'a' of some.")
+        rows = "rows = [{**row, 'c': 'x'} for row in rows]"
+        error = repl.execute(f"{rows}\n[row for row in rows if row['b'] == 'x']").error
+        assert "KeyError: 'b' is no field of `rows`: use one of 'a', 'c', as in {'a': 1, 'c': 'x'}" in error
+        assert error.endswith("\n'x' is not the 'b' of any item, but the 'c' of some.")
         repl.load('{"b": 2}\n' * 500)
         assert repl.execute("len(rows), rows[0]").value == "(500, {'b': 2})"
 
@@ -506,7 +549,7 @@ def test_a_text_without_a_label_is_asked_about_again_and_then_told():
     with Sandbox("text", query=lambda prompt: asked(sub, prompt)) as repl:
         shown = repl.execute("classify(['apple', 'zoo'], ['vowel', 'other'])")
     assert shown.value == "['vowel', '']"
-    assert "1 text got no label and '', such as zoo" in shown.stdout
+    assert "1 text got no label but '', such as zoo" in shown.stdout
     assert len(sub.prompts) == 3
 
 

@@ -83,6 +83,20 @@ def test_a_field_that_only_some_lines_have_is_empty_in_the_others_and_a_tracebac
     assert rows[2]["message"] == "Traceback\n  File x"
 
 
+def test_lines_of_other_forms_are_rows_of_their_own():
+    at = "2024-03-01 00:00:0"
+    rows = read(
+        "\n".join(f"{at}{n} INFO DB: up" for n in range(4)) + f"\n{at}4 ERROR disk full\n{at}5 down\n  why"
+    )
+    assert rows[4] == {"time": f"{at}4", "level": "ERROR", "name": "", "message": "disk full"}
+    assert rows[5] == {"time": f"{at}5", "level": "", "name": "", "message": "down\n  why"}
+    gate = 'fe80::1 - - [01/Mar/2024] "GET /a HTTP/1.1" 200 17\n' * 4
+    rows = read(f'{gate}fe80::1 - - [01/Mar/2024] "-" 408 -\n')
+    assert (rows[4]["status"], rows[4]["path"], rows[4]["bytes"]) == (408, "", "")
+    rows = read([f"{at}{n} ERROR app: down\nwhy: {n}" for n in range(5)])
+    assert [row["message"] for row in rows] == [f"down\nwhy: {n}" for n in range(5)]
+
+
 def test_the_first_rows_of_a_long_array_are_read_alone():
     text = "[" + ", ".join(f'{{"n": {n}, "in": {{"a": 1}}}}' for n in range(2000)) + ", oops]"
     assert head(text)[:2] == [{"n": 0, "in": {"a": 1}}, {"n": 1, "in": {"a": 1}}]
@@ -110,20 +124,24 @@ def test_kinds_that_a_question_names_are_values_of_a_field_with_few_of_them(ques
 
 
 def test_a_name_that_no_field_has_is_taken_for_the_one_that_tells_kinds_apart():
-    lines = (f"2024-03-01 12:00:{n:02} {('INFO', 'ERROR')[n % 2]} {'abc'[n % 3]}: {n}" for n in range(60))
+    lines = (f"2024-03-01 12:00:{n:02} {('INFO', 'ERROR')[n % 2]} {'abcd'[n % 4]}: {n}" for n in range(60))
     with Sandbox("\n".join(lines), query=str) as repl:
         error = repl.execute("Counter(row['service'] for row in rows if row['level'] == 'INFO')").error
-        assert (
-            "'service' is no field of `rows`: use one of 'time', 'level', 'name', 'message', as in" in error
-        )
-        assert error.endswith("Is row['name'] meant? It is 'a', 'b', 'c'")
-        assert "meant?" not in repl.execute("Counter(row['service'] for row in rows)").error
+        told = "use row['name'], which is 'a', 'b', 'c', …, or one of 'time', 'level', 'message'"
+        assert error.endswith(f"'service' is no field of `rows`: {told}")
+        hint = repl.execute("[row for row in rows if row['level'] == 'INFO' and 'service' in row]").hint
+        assert hint.startswith(f"'service' is no field of any item: {told}.")
+        error = repl.execute("Counter(row['service'] for row in rows)").error
+        assert "use one of 'time', 'level', 'name', 'message', as in {'time':" in error
 
 
 def test_records_are_the_dicts_of_the_data_or_its_rows():
     assert records(ORDERS) == records(dict(enumerate(ORDERS))) == ORDERS
     assert records({"orders": ORDERS[:9], "of": 2024}) == ORDERS[:9]
     assert records("a,b,c\n" + "1,2,3\n" * 5)[0] == {"a": 1, "b": 2, "c": 3}
+    lines = '{"a": 1}\n' * 600_000
+    assert records(lines)[0] == {"a": 1}
+    assert records(f'{{"all": [{lines.replace(chr(10), ",")}{{}}]}}') == []
     assert records("prose") == records(None) == records([1, "x"]) == []
 
 
@@ -157,6 +175,14 @@ root           1  0.0 /sbin/init splash
 ada        20773  1.5 python -c  x
 ada        20774  0.0 sh
 """
+STATS = """\
+NAME    SIZE   AGE
+a         10    5d
+b          9    6d
+c          8    6d
+d 123456789     6d
+e 1234567890123 6d
+"""
 IMAGES = """\
 CONTAINER ID   IMAGE     PORTS        NAMES
 3f2a1b0c9d8e   web:2     80/tcp       a b
@@ -170,6 +196,12 @@ def test_tables_of_commands_have_rows():
     rows = read(PS)
     assert rows[1] == {"USER": "ada", "PID": 20773, "%CPU": 1.5, "COMMAND": "python -c  x"}
     assert len(rows) == 3
+    rows = read(STATS)
+    assert rows[3] == {"NAME": "d", "SIZE": 123456789, "AGE": "6d"}
+    assert rows[4] == {"NAME": "e", "SIZE": 1234567890123, "AGE": "6d"}
+    rows = read(PS + "ada\n● ada  1 0.5 sh -c\n")
+    assert rows[3] == {"USER": "ada", "PID": "", "%CPU": "", "COMMAND": ""}
+    assert rows[4] == {"USER": "ada", "PID": 1, "%CPU": 0.5, "COMMAND": "sh -c"}
     rows = read(IMAGES)
     assert rows[0] == {"CONTAINER ID": "3f2a1b0c9d8e", "IMAGE": "web:2", "PORTS": "80/tcp", "NAMES": "a b"}
     assert rows[1]["PORTS"] == ""
@@ -177,7 +209,14 @@ def test_tables_of_commands_have_rows():
 
 
 @pytest.mark.parametrize(
-    "text", ["THE RED FOX\nran over it.\nand on.\nfine.", "A B C\n1 2 3\n1 2\n1 2 3", "A  B\n1  2\n3  4\n"]
+    "text",
+    [
+        "THE RED FOX\nran over it all.\nand on and on.\nfine as it was.",
+        "A  B  C\n1 2 3\n1 2\n1 2 3",
+        "A  B\n1  2\n3  4\n",
+        "X  O  X\nO  X  O\nX  O  X\nX  X  O",
+        ["FREE CASH PRIZE", "see you later then", "can you call me", "ok I will do it"],
+    ],
 )
 def test_what_is_no_table_has_no_rows(text):
     assert read(text) is None

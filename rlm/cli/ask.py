@@ -11,9 +11,9 @@ from typing import Any
 
 from rich.console import Console
 
-from rlm import __version__, documents, events
+from rlm import __version__, events
 from rlm.cancel import Cancel
-from rlm.cli import DONE, FAILED, INTERRUPTED, guarded
+from rlm.cli import DONE, FAILED, INTERRUPTED, documents, guarded
 from rlm.cli.display import prepare, printable
 from rlm.clients.fit import NUM_CTX
 from rlm.clients.llama_cpp import DEFAULT_MODEL as EMBEDDED

@@ -21,9 +21,9 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from rlm import __version__, documents
+from rlm import __version__
 from rlm.cancel import Cancel
-from rlm.cli import DONE, guarded, interruptible
+from rlm.cli import DONE, documents, guarded, interruptible
 from rlm.cli.ask import OTHER_MODELS, add_options, answer, build
 from rlm.cli.display import (
     Display,
@@ -37,8 +37,8 @@ from rlm.cli.display import (
     summary,
     tokens,
 )
+from rlm.cli.documents import Documents
 from rlm.clients.ollama import Ollama
-from rlm.documents import Documents
 from rlm.errors import Cancelled, ConfigurationError, RLMError
 from rlm.session import Session
 from rlm.types import RLMResult

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from rlm.sandbox.child.rows import FIELD
+
 REACH = 20_000
 # characters above a line in which what it belongs to is looked for
 BELOW = 4_000
@@ -19,8 +21,6 @@ WIDTH = 240
 _OPENS = re.compile(r"[:{\[(>]\s*$")
 # the end of a line that others are indented under
 _HEADING = re.compile(r"#{1,6} +\S")
-_FIELD = re.compile(r"[A-Za-z][\w .-]{0,40}: ?\S")
-# a line of a record, which ends at an empty one
 
 
 def above(text: str, start: int) -> list[str]:
@@ -45,7 +45,7 @@ def below(text: str, start: int, stems: Sequence[str]) -> list[str]:
     depth = _depth(line)
     if lines and _depth(lines[0]) > depth:
         end = next((n for n, other in enumerate(lines) if other.strip() and _depth(other) <= depth), None)
-    elif _FIELD.match(line):
+    elif FIELD.match(line):  # of a record, which ends at an empty line
         end = next((n for n, other in enumerate(lines) if not other.strip()), None)
     else:
         return []

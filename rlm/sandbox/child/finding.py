@@ -70,7 +70,7 @@ MENTIONS = 4
 # lines or items with a name, up to which it is followed
 LISTED = 6
 # new names of a line, beyond which it is taken for a list and none of them is followed
-VALUE = 40
+LONGEST_KIND = 40
 # characters of a field's value that is looked for in a question
 REPEATED = 4
 # times that the values of a field come on average, from which on they are taken for kinds
@@ -143,7 +143,8 @@ def values(question: str, rows: Sequence[dict[str, Any]]) -> dict[str, str]:
     """The words of a question that are a value of a field which has few, with it; no two of one field."""
     found = {}
     for field, few in kinds(rows).items():
-        told = [text for text in few if 2 < len(text) <= VALUE and text.lower() not in STOP_WORDS]
+        told = [text for text in few if 2 < len(text) <= LONGEST_KIND and text.lower() not in STOP_WORDS]
+        told = [text for text in told if text.lower() in question.lower()]
         asked = [text for text in told if re.search(rf"(?i)(?<!\w){re.escape(text)}(?:e?s)?(?!\w)", question)]
         if len(asked) == 1:
             found[asked[0]] = field
@@ -327,12 +328,8 @@ def _lines_with(stem: str, lower: str, text: str) -> Iterator[tuple[object, str]
     at = _find(stem, text, lower)
     while at >= 0:
         start, end = _line(text, at, at + len(stem))
-        if end - start < TITLE:  # what it is the title of
-            more = text.find("\n", min(end + TITLE, len(text)))
-            shown_end = min(more if more >= 0 else len(text), end + AROUND)
-            yield start, text[start:shown_end]
-        else:
-            yield start, text[max(start, at - AROUND) : min(end, at + len(stem) + AROUND)]
+        shown = min(_longer(text, start, end), at + len(stem) + AROUND)
+        yield start, text[max(start, at - AROUND) : shown]
         at = _find(stem, text, lower, end)
 
 
@@ -358,7 +355,17 @@ def _entries(text: Any) -> Iterator[tuple[object, str]]:
 
 
 def _part(key: object, entry: str, start: int, end: int) -> str:
-    """Of an item, what is around its piece from `start` to `end`, and its title: an index says little."""
-    begins = entry.lstrip()[:BEGINNING].partition("\n")[0].rstrip() if isinstance(key, int) else ""
-    title = f"{begins} … " if begins and start > AROUND else ""
-    return f"{key!r}: {title}{entry[max(0, start - AROUND) : end + AROUND].strip()}"
+    """Of a long item, the line with its piece from `start` to `end`, and its title: an index says little."""
+    line, ends = _line(entry, start, end) if len(entry) > 2 * AROUND else (0, len(entry))
+    titled = isinstance(key, int) and entry[:line].strip()
+    title = entry.lstrip()[:BEGINNING].partition("\n")[0].rstrip() if titled else ""
+    shown = entry[max(line, start - AROUND) : min(_longer(entry, line, ends), end + AROUND)].strip()
+    return f"{key!r}{f' ({title!r})' * bool(title)}: {shown}"
+
+
+def _longer(text: str, start: int, end: int) -> int:
+    """Where a line ends; one that is so short that it may be a title, with the next that is longer."""
+    if end - start >= TITLE:
+        return end
+    more = text.find("\n", min(end + TITLE, len(text)))
+    return min(more if more >= 0 else len(text), end + AROUND)

@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from rlm.sandbox.child.finding import AROUND, as_lines, is_searchable
-from rlm.sandbox.child.rows import brief, first
+from rlm.sandbox.child.finding import AROUND, as_lines, is_searchable, kinds
+from rlm.sandbox.child.rows import FIRST, brief, first
 
 Lines = Callable[[], list[str]]
 # of the context, split when they are first needed: most cells look for nothing
@@ -40,13 +40,23 @@ _TEXTS = frozenset("count endswith find index startswith".split())
 def unmatched(code: str, context: Any, rows: Sequence[dict[str, Any]]) -> str:
     """What to say of the first text, pattern or value in the code that is nowhere; else ""."""
     nodes = list(ast.walk(ast.parse(code)))
-    items = rows or (context if isinstance(context, list) else [])
+    items: Sequence[Any] = rows or (context if isinstance(context, list) else [])
+    dicts = [item for item in items if type(item) is dict]
     flags = re.IGNORECASE if re.search(_FOLDS, code) else 0
     lines = _lines(context)
     parts = [line.split() for line in lines()[:LOOKED_AT]] if ".split()" in code else []
-    said = (_no_value(node, items) or _elsewhere(node, lines, parts) for node in nodes)
-    if told := next(filter(None, said), ""):
-        return told
+    through = {"rows"} if rows else {"rows", "context"}
+    each = {
+        _name(n.target)
+        for n in nodes
+        if isinstance(n, ast.For | ast.comprehension) and _name(n.iter) in through
+    }
+    for node in nodes:
+        told = _no_value(node, dicts) or _elsewhere(node, lines, parts)
+        if not told and (name := _no_field(node, dicts, each)) and not any(name in line for line in lines()):
+            told = f"{name!r} is no field of any item: {fields_to_use(dicts, code)}."
+        if told:
+            return told
     for written, regex in itertools.chain.from_iterable(map(_looked_for, nodes)):
         fits = SHORTEST <= len(written) <= LONGEST and not re.search(r"\n|\\n|\\S", written)
         if fits and lines() and (told := _no_match(written, regex, flags, lines())):
@@ -56,8 +66,20 @@ def unmatched(code: str, context: Any, rows: Sequence[dict[str, Any]]) -> str:
 
 def in_rows(code: str, context: Any) -> str:
     """That a context has rows, for code that does without them."""
-    row = first(context) if "rows" not in code and is_searchable(context, LARGEST) else None
-    return f"All of it is in `rows` as well, a list of dicts; the first is {brief(row)}." if row else ""
+    reads = re.search(r"\bcontext\b|\bsearch\(", code) and "rows" not in code
+    row = first(context) if reads and is_searchable(context, LARGEST) else None
+    return f"Its records are in `rows` as well, a list of dicts; the first is {brief(row)}." if row else ""
+
+
+def fields_to_use(rows: Sequence[dict[str, Any]], code: str) -> str:
+    """Those there are; by name the only one that sorts the rows into kinds and is not in the code."""
+    others = {name: few for name, few in kinds(rows[:FIRST]).items() if name not in code}
+    if len(others) != 1:
+        return f"use one of {', '.join(map(repr, rows[0]))}, as in {brief(rows[0])}"
+    name, few = others.popitem()
+    more = ", ".join(repr(other) for other in rows[0] if other != name)
+    some = ", ".join(map(repr, few[:3])) + ", …" * (len(few) > 3)
+    return f"use row[{name!r}], which is {some}, or one of {more}"
 
 
 def loose(code: str, context: Any) -> str:
@@ -87,7 +109,19 @@ def _found(pattern: re.Pattern[str], lines: Sequence[str]) -> Iterator[str]:
         yield found.string[max(0, found.start() - AROUND) : found.end() + AROUND]
 
 
-def _no_value(node: ast.AST, items: Sequence[Any]) -> str:
+def _name(node: ast.AST) -> str:
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _no_field(node: ast.AST, dicts: Sequence[dict[str, Any]], each: set[str]) -> str:
+    """The name in `"name" in row`, where no row has it; each: what the code calls a row."""
+    match node:
+        case ast.Compare(ast.Constant(str(name)), [ast.In()], [ast.Name(row)]) if dicts and row in each:
+            return "" if any(name in item for item in dicts) else name
+    return ""
+
+
+def _no_value(node: ast.AST, dicts: Sequence[dict[str, Any]]) -> str:
     """Of `row["field"] == value` and `row.get("field") == value`, where no item has that value or field."""
     match node:
         case ast.Compare(
@@ -96,13 +130,12 @@ def _no_value(node: ast.AST, items: Sequence[Any]) -> str:
             [ast.Eq()],
             [ast.Constant(value)],
         ):
-            dicts = [item for item in items if type(item) is dict]
-            found = Counter(repr(item[field]) for item in dicts if field in item)
-            if repr(value) in found:
+            if any(field in item and item[field] == value for item in dicts):
                 return ""
-            if others := {name: None for item in dicts for name in item if item[name] == value}:
+            others = {name: None for item in dicts for name in item if item[name] == value}
+            if others and value and isinstance(value, str):
                 return f"{value!r} is not the {field!r} of any item, but the {next(iter(others))!r} of some."
-            if found:
+            if found := Counter(repr(item[field]) for item in dicts if field in item):
                 some = ", ".join(text[:80] for text, _ in found.most_common(VALUES))
                 more = ", …" * (len(found) > VALUES)
                 return f"No item has {value!r} as its {field!r}; it is {some}{more}."

@@ -9,18 +9,24 @@ from functools import partial
 Parse = Callable[[str], dict[str, str] | None]
 # gives the fields of a line; None where it has another form
 
-LEVELS = "TRACE DEBUG INFO NOTICE WARNING WARN ERROR ERR CRITICAL ALERT FATAL EMERG SEVERE"
-_LEVEL = rf"[\[(<]?(?P<level>(?i:{'|'.join(LEVELS.split())}))[\])>]?"
+JUDGED = 3
+# lines that must all have a form
+_LEVELS = (
+    "TRACE VERBOSE FINE DEBUG INFO NOTICE WARNING WARN ERROR ERR CRITICAL CRIT ALERT FATAL EMERG PANIC SEVERE"
+)
+_ANY_LEVEL = f"(?i:{'|'.join(_LEVELS.split())})"
+_LEVEL = rf"[\[(<]?(?P<level>{_ANY_LEVEL})[\])>]?"
 _DAY = r"\d{4}[-/]\d\d[-/]\d\d"
 _TIME = rf"\[?(?P<time>(?:{_DAY}[T ])?\d\d:\d\d(?::\d\d)?(?:[.,]\d+)?(?:Z| ?[+-]\d\d:?\d\d)?)\]?"
-_NAME = r"\[?(?P<name>(?=[\w.$/:-]*[a-z])[\w.$/:-]{1,80})\]?"
+_NAME = rf"\[?(?!{_ANY_LEVEL}\b)(?P<name>(?=[\w.$/:-]*[^\W\d])[\w.$/:-]{{1,80}})\]?"
 _NEXT = r"(?:\s*[-|]\s+|:\s*|\s+)"
 # what stands between two fields
 _REST = r"(?P<message>.*)"
 _FORMS = (
     # web servers: Common and Combined Log Format
-    r'(?P<ip>\S+) \S+ (?P<user>\S+) \[(?P<time>[^\]]+)\] "(?P<method>[A-Z]+) (?P<path>[^\s"]+)(?:\s[^"]*)?" '
-    r'(?P<status>\d{3}) (?P<bytes>\d+|-)(?: "(?P<referrer>[^"]*)" "(?P<agent>[^"]*)")?.*',
+    r"(?P<ip>\S+) \S+ (?P<user>\S+) \[(?P<time>[^\]]+)\] "
+    r'"(?:(?P<method>[A-Z]+) (?P<path>[^\s"]+)(?:\s[^"]*)?|[^"]*)" '
+    r'(?P<status>\d{3}) (?:(?P<bytes>\d+)|-)(?: "(?P<referrer>[^"]*)" "(?P<agent>[^"]*)")?.*',
     # programs: the usual orders of time, level and name
     rf"{_TIME}{_NEXT}{_LEVEL}{_NEXT}(?:\[(?P<thread>[^\]]+)\] )?{_NAME}(?:\s*[-|]\s+|:\s+){_REST}",
     rf"{_TIME}{_NEXT}\[(?P<thread>[^\]]+)\] {_LEVEL}{_NEXT}{_NAME}(?:\s*[-|]\s+|:\s+){_REST}",
@@ -35,25 +41,34 @@ _FORMS = (
     # who said what
     rf"{_TIME}{_NEXT}<?(?P<name>[^\s:<>][^:<>]{{0,40}})(?:>|:)\s+{_REST}",
 )
+_TIMED = rf"{_TIME}{_NEXT}{_REST}"
+# what is still a line of its own, though it has no more of a form than that
 _PAIR = re.compile(r'([A-Za-z_][\w.]*)=("(?:[^"\\]|\\.)*"|[^\s"]\S*|)(?:\s+|$)')
 # of logfmt
 
 
 def parser(lines: Sequence[str]) -> Parse | None:
     """What reads the lines of a log that begins with these; None where they are of no usual form."""
-    if all(map(_logfmt, lines)):
+    if all(map(_logfmt, lines[:JUDGED])):
         return _logfmt
-    for form in map(re.compile, _FORMS):
-        found = [match for line in lines if (match := form.fullmatch(line.rstrip()))]
-        if len(found) == len(lines):
-            names = [name for name in form.groupindex if any(match[name] for match in found)]
-            return partial(_fields, form, names)
+    forms = [re.compile(form, re.DOTALL) for form in (*_FORMS, _TIMED)]
+    for form in forms[:-1]:
+        if all(form.fullmatch(line.rstrip()) for line in lines[:JUDGED]):
+            found = list(filter(None, (form.fullmatch(line.rstrip()) for line in lines)))
+            names = [
+                name for name in form.groupindex if name == "message" or any(match[name] for match in found)
+            ]
+            others = [other for other in forms if other.groupindex.keys() <= set(names)]
+            return partial(_fields, [form, *others], names)
     return None
 
 
-def _fields(form: re.Pattern[str], names: Sequence[str], line: str) -> dict[str, str] | None:
-    match = form.fullmatch(line)
-    return {name: match[name] or "" for name in names} if match else None
+def _fields(forms: Sequence[re.Pattern[str]], names: Sequence[str], line: str) -> dict[str, str] | None:
+    """The fields by the first form that the line has; one that this form has not is empty."""
+    for match in filter(None, (form.fullmatch(line) for form in forms)):
+        found = match.groupdict()
+        return {name: found.get(name) or "" for name in names}
+    return None
 
 
 def _logfmt(line: str) -> dict[str, str] | None:

@@ -22,7 +22,6 @@ from typing import Any
 
 from rlm.sandbox.child.finding import (
     as_regex,
-    kinds,
     matches,
     missing,
     named,
@@ -31,10 +30,10 @@ from rlm.sandbox.child.finding import (
     values,
     words,
 )
-from rlm.sandbox.child.hints import NOTHING, in_rows, loose, unmatched
+from rlm.sandbox.child.hints import NOTHING, fields_to_use, in_rows, loose, unmatched
 from rlm.sandbox.child.labels import LABELLED
 from rlm.sandbox.child.labels import read as read_labels
-from rlm.sandbox.child.rows import FIRST, brief, records
+from rlm.sandbox.child.rows import brief, records
 from rlm.sandbox.child.rows import read as read_rows
 from rlm.sandbox.child.shown import SHOWN_ITEMS, Output, clip, explain, show
 from rlm.sandbox.limits import MAX_ANSWER, MAX_PROMPT, THREADS
@@ -196,7 +195,7 @@ class Repl:
         others = [text for text in texts if text not in meanings]
         if unread := read_labels(others, meanings, known, self.llm_query_batched):
             some = "1 text" if len(unread) == 1 else f"{len(unread):,} texts"
-            self.output.write(f"classify: {some} got no label and '', such as {unread[0]:.200}\n")
+            self.output.write(f"classify: {some} got no label but '', such as {unread[0]:.200}\n")
         found = [text if text in meanings else known.get(text, "") for text in texts]
         self._said = found if self._label_rows(known, found) else None
         return found
@@ -221,8 +220,8 @@ class Repl:
         """Lines of a str, items of a list or entries of a dict that match a regular expression.
 
         Ignores case, and takes a space for any run of spaces and hyphens. Without `text` it searches the
-        context. Of a long line or item it gives what is around the match. Where nothing matches it says which
-        lines have some of the pattern's words.
+        context. Of a long line it gives what is around the match, of a long item the line. Where nothing
+        matches it says which lines have some of the pattern's words.
         """
         if isinstance(pattern, re.Pattern):
             pattern = pattern.pattern
@@ -317,11 +316,9 @@ class Repl:
         context, text = self.names.get("context"), output.strip()
         try:
             if text in NOTHING:
-                rows = self._rows() if "==" in code else []
-                told = [unmatched(code, context, rows), in_rows(code, context)]
+                told = [unmatched(code, context, self._rows()), in_rows(code, context)]
             else:
                 told = [loose(code, context)] if text.isdecimal() else []
-                told += [in_rows(code, context)] if ".split()[" in code else []
             return clip("\n".join(filter(None, told)), self.output_limit)
         except Exception:  # data may be anything; the cell itself went well
             return ""
@@ -420,7 +417,8 @@ class Repl:
         lines, missing, unsaid = related(question, context)
         text = "\n".join(clip(line, 600) for line in lines)
         fields = values(question, records(context))
-        found = dict.fromkeys(named(question, context), "") | fields
+        known = {name.casefold() for name in fields}
+        found = {name: "" for name in named(question, context) if name.casefold() not in known} | fields
         return {"lines": text, "missing": missing, "unsaid": unsaid, "named": found}
 
     def variables(self) -> list[str]:
@@ -463,7 +461,7 @@ class Repl:
         rows = self._rows()
         key = error.args[0] if isinstance(error, KeyError) and error.args else None
         if rows and isinstance(key, str) and key not in rows[0] and f"[{key!r}]" in text.replace('"', "'"):
-            return f" is no field of `rows`: {_fields_to_use(rows, code)}"
+            return f" is no field of `rows`: {fields_to_use(rows, code)}"
         if rows and self._has_labelled and "indices must be integers" in text:
             return f"\n(the label of each of `rows` is row['label'], as in {brief(rows[0])})"
         if rows:
@@ -483,16 +481,6 @@ class Repl:
             self.stop_asked = True
         elif self.running:
             raise CellStopped
-
-
-def _fields_to_use(rows: list[dict[str, Any]], code: str) -> str:
-    """All of them; by name the only one that sorts the rows into kinds and is not in the code."""
-    use = f"use one of {', '.join(map(repr, rows[0]))}, as in {brief(rows[0])}"
-    others = {name: few for name, few in kinds(rows[:FIRST]).items() if name not in code}
-    if len(others) != 1:
-        return use
-    name, few = others.popitem()
-    return f"{use}. Is row[{name!r}] meant? It is {', '.join(map(repr, few[:3]))}{', …' * (len(few) > 3)}"
 
 
 def _reads_rows(node: ast.AST) -> bool:

@@ -30,6 +30,8 @@ FIRST = 200
 # items by which that of other data is judged
 LARGEST = 50_000_000
 # characters of a JSON object that is read to see its form
+QUICK = 5_000_000
+# of one that is read again for each question
 FEWEST = 3
 # dicts in it, from which on they are taken for its rows
 JUDGED = 20
@@ -42,7 +44,7 @@ _HEADER = re.compile(r"""\s*["']?[^\w\s"']?[^\W\d][\w./()%°€$-]*(?: [\w./()%�
 # of one in the first line of a table, which may have a unit
 _TITLE = re.compile(r"[A-Z%#][A-Z0-9%#/()_-]*(?: [A-Z][A-Z0-9/()_-]*)?")
 # of one in the output of a command
-_FIELD = re.compile(r"([A-Za-z][\w .-]{0,40}):(?: (.*))?$")
+FIELD = re.compile(r"([A-Za-z][\w .-]{0,40}):(?: (.*))?$")
 # a line of a record
 _DATES = ("%b %d, %Y", "%B %d, %Y", "%d %b %Y", "%d %B %Y", "%d.%m.%Y")
 # ways to write a day whose alphabetical order is another than that of time
@@ -99,9 +101,21 @@ def head(context: Any) -> list[Row]:
 
 
 def records(context: Any) -> list[Row]:
-    """Some first dicts of a context: those that it has as items or values, or else its rows."""
-    items = context.values() if isinstance(context, dict) else context if isinstance(context, list) else ()
-    return [item for item in itertools.islice(items, FIRST) if type(item) is dict] or head(context)
+    """Some first dicts of a context: those that it has as items or values, or else its rows.
+
+    None of a long JSON object, of which all would have to be read.
+    """
+    items = (
+        context.values()
+        if isinstance(context, dict)
+        else context
+        if isinstance(context, (list, tuple))
+        else ()
+    )
+    found = [item for item in itertools.islice(items, FIRST) if type(item) is dict]
+    if found or not isinstance(context, str) or len(context) <= QUICK or not re.match(r"\s*\{", context):
+        return found or head(context)
+    return head(context) if _form(context[:SAMPLE].split("\n")[:JUDGED]) else []
 
 
 def _rows(reader: Reader, source: Any) -> list[Row]:
@@ -124,15 +138,15 @@ def _reader(context: Any) -> Reader | None:
         if array:
             return _json_array
         if re.match(r"\s*\{\s*\"", context) and context.rstrip().endswith("}") and len(context) <= LARGEST:
-            return _nested(_loaded(context)) or _form(context[:SAMPLE].split("\n")[:4])
-        if _has_records(context[:SAMPLE]):
-            return _records
-        return _form(context[:SAMPLE].split("\n")[:4])
+            return _nested(_loaded(context)) or _form(context[:SAMPLE].split("\n")[:JUDGED])
+        if _has_blocks(context[:SAMPLE]):
+            return _blocks
+        return _form(context[:SAMPLE].split("\n")[:JUDGED])
     if isinstance(context, dict):
         return _nested(context)
     if not isinstance(context, (list, tuple)) or not all(isinstance(item, str) for item in context[:4]):
         return None
-    reader = _form(list(context[:4]))
+    reader = _form([item for item in context[:JUDGED] if isinstance(item, str)])
     return reader if reader and all(isinstance(item, str) for item in context) else None
 
 
@@ -147,22 +161,25 @@ def _form(lines: Sequence[str]) -> Reader | None:
         regular = all(line.count(delimiter) == len(columns) - 1 for line in lines[:3])
         if regular and len(columns) > 2 and all(map(_HEADER.fullmatch, columns)):
             return partial(_delimited, delimiter=delimiter)
-    if cut := _aligned(lines):
+    if cut := _aligned([line for line in lines[:4] if line.strip()]):
         return partial(_by_column, cut=cut)
     for delimiter in PAIRED:
         names = _names(lines[0], delimiter)
         parse = partial(_paired, delimiter=delimiter, names=names)
         if len(names) > 1 and all(map(parse, lines[:3])):
             return partial(_by_line, parse=parse)
-    if parse_log := logs.parser(lines[:3]):
+    if parse_log := logs.parser(lines):
         return partial(_by_line, parse=parse_log)
     return None
 
 
 def _aligned(lines: Sequence[str]) -> Cut | None:
     """What cuts the lines of a table as commands print it, its columns under names in capitals."""
+    titles = lines[0].split() if lines else []
+    if len(titles) < 3 or len(set(titles)) < len(titles) or "  " not in lines[0].strip():
+        return None
     starts = [0, *(gap.end() for gap in re.finditer(r" {2,}", lines[0].rstrip()))]
-    for cut in (partial(_by_place, starts), partial(_by_word, len(lines[0].split()))):
+    for cut in (partial(_by_place, starts), partial(_by_word, len(titles))):
         names, *rows = map(cut, lines)
         if (
             len(names) > 2
@@ -174,14 +191,15 @@ def _aligned(lines: Sequence[str]) -> Cut | None:
 
 
 def _by_place(starts: Sequence[int], line: str) -> list[str]:
-    """The pieces that begin at these places; none where one of them would begin within a word."""
+    """The pieces that begin at these places; the words, where a piece would begin within one of them."""
     if any(line[start - 1 : start].strip() for start in starts[1:]):
-        return []
+        return pieces if len(pieces := line.split()) == len(starts) else []
     return [line[start:end].strip() for start, end in itertools.zip_longest(starts, starts[1:])]
 
 
 def _by_word(columns: int, line: str) -> list[str]:
-    return line.split(None, columns - 1)
+    pieces = line.lstrip(" ●○*").split(None, columns - 1)
+    return pieces if len(pieces) == columns else []
 
 
 def _by_column(text: Any, cut: Cut) -> Iterator[Row]:
@@ -193,16 +211,16 @@ def _by_column(text: Any, cut: Cut) -> Iterator[Row]:
             yield dict(itertools.zip_longest(names, cut(line.rstrip()) or [line.strip()], fillvalue=""))
 
 
-def _has_records(head: str) -> bool:
+def _has_blocks(head: str) -> bool:
     """Whether a text begins with blocks of "name: value" lines, with an empty line between them."""
     blocks = [block.split("\n") for block in head.split("\n\n")[:-1][:3]]
-    names = [_FIELD.match(block[0]) for block in blocks]
+    names = [FIELD.match(block[0]) for block in blocks]
     same = len({name[1] if name else "" for name in names}) == 1 and names[0]
-    fit = all(line[:1].isspace() or _FIELD.match(line) for block in blocks for line in block)
+    fit = all(line[:1].isspace() or FIELD.match(line) for block in blocks for line in block)
     return bool(len(blocks) > 1 and same and fit and min(map(len, blocks)) > 1)
 
 
-def _records(text: str) -> Iterator[Row]:
+def _blocks(text: str) -> Iterator[Row]:
     """A row for each block; lines without a name go on with the field before them."""
     row: Row = {}
     for line in _source(text):
@@ -211,7 +229,7 @@ def _records(text: str) -> Iterator[Row]:
             if row:
                 yield row
             row = {}
-        elif found := _FIELD.match(line):
+        elif found := FIELD.match(line):
             row[found[1]] = found[2] or ""
         elif row:
             row[next(reversed(row))] += f"\n{line}"

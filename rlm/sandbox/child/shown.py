@@ -13,6 +13,8 @@ from rlm.sandbox.child.rows import brief, first
 
 SHOWN_ITEMS = 10
 # of a list, dict or set with more than twice as many that is the last value of a cell
+BEGINNING = 150
+# characters of a text among others
 SHOWN_TYPES = (str, int, float, bool)
 # of variables, of which an error gives the values
 
@@ -120,15 +122,23 @@ def describe(context: Any) -> dict[str, Any]:
         shape |= {"head": context[:1000], "tail": context[-500:]}
     elif isinstance(context, (list, tuple, set, frozenset)):
         shape |= {"length": len(context), "items": _types(context), "sizes": _sizes(context)}
-        shape["head"] = [clip(show(item, 300), 300) for item in itertools.islice(context, 3)]
+        shape["head"] = list(map(_brief, itertools.islice(context, 3)))
     elif isinstance(context, dict):
         shape |= {"length": len(context), "items": _types(context.values())}
         shape["sizes"] = _sizes(context.values())
         shape["keys"] = [clip(repr(key), 80) for key in itertools.islice(context, 20)]
-        shape["head"] = [clip(show(item, 300), 300) for item in itertools.islice(context.values(), 2)]
+        shape["head"] = list(map(_brief, itertools.islice(context.values(), 2)))
     if row := first(context):
         shape["row"] = brief(row)
     return shape
+
+
+def _brief(item: Any) -> str:
+    """An item in a line; of a long text its beginning."""
+    if isinstance(item, str):
+        text = repr(item[:BEGINNING])
+        return text if len(text) <= BEGINNING else f"{text[:BEGINNING]} …"
+    return clip(show(item, 300), 300)
 
 
 def _types(values: Any) -> list[str]:
