@@ -729,6 +729,8 @@ def test_in_prose_no_line_is_taken_for_unlike_the_others():
         ("classify([1], ['x', 'y'])", "classify takes str, not int"),
         ("total_lines = 3\ntotl_lines", "Did you mean: 'total_lines'?"),
         ("'5' > 3", "convert the str with int(…)"),
+        ("defaultdict(int).most_common(3)", "adds up as well: sums[key] += n"),
+        ("[1].most_common(3)", "counts what is in a list"),
         ("import re\nre.search('q{9}', context).group()", "the pattern did not match here"),
     ],
 )

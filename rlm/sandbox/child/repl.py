@@ -68,7 +68,8 @@ READY_NAMES = {
 HINTS = {
     "between instances of 'str' and 'int'": " (convert the str with int(…) or float(…))",
     "between instances of 'int' and 'str'": " (convert the str with int(…) or float(…))",
-    "object has no attribute 'most_common'": " (Counter(…) has it, which counts what is in a list)",
+    "'list' object has no attribute 'most_common'": " (Counter(…) has it, which counts what is in a list)",
+    "dict' object has no attribute 'most_common'": " (Counter() has it, and adds up as well: sums[key] += n)",
     "'list' object has no attribute 'group'": " (search(…) gives a list of lines)",
     "'NoneType' object has no attribute 'group'": " (the pattern did not match here: test the match with if)",
     "'NoneType' object is not subscriptable": " (the pattern did not match here: test the match with if)",
