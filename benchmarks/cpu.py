@@ -70,6 +70,7 @@ def _ngrams(params: Any) -> None:
 SETTINGS: dict[str, Callable[[Any], None]] = {
     "as it is": lambda _: None,
     "one thread": _one_thread,
+    "batches of 32": _set(n_batch=32, n_ubatch=32),
     "batches of 128": _set(n_batch=128, n_ubatch=128),
     "batches of 256": _set(n_batch=256, n_ubatch=256),
     "repacked weights": _set(no_extra_bufts=False),

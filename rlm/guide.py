@@ -91,7 +91,7 @@ class Guide:
         if (
             outputs
             and prompts.FOLLOW_UP not in self.shown
-            and (missed := self._overlooked(answer, trajectory))
+            and (missed := self._overlooked(answer, [cell.code for cell in cells]))
         ):
             return missed
         known = " ".join(f"{self.question}\n{shown}".casefold().split())
@@ -105,11 +105,10 @@ class Guide:
         unseen = names or numbers
         return prompts.never_shown(min(unseen)) if unseen else ""
 
-    def _overlooked(self, answer: str, trajectory: Sequence[Iteration]) -> str:
+    def _overlooked(self, answer: str, cells: Sequence[str]) -> str:
         """What of a question that is to be computed the code overlooks where it last reads the data."""
         if not _COUNTS.search(self.question) and not prompts.COMPARES.search(self.question):
             return ""
-        cells = [e.code for turn in trajectory for e in turn.executions]
         anew = max((n for n, cell in enumerate(cells) if _READS.search(cell)), default=0)
         code = "\n".join(cells[anew:])
         named = self.related.named

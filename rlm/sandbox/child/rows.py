@@ -105,17 +105,12 @@ def records(context: Any) -> list[Row]:
 
     None of a long JSON object, of which all would have to be read.
     """
-    items = (
-        context.values()
-        if isinstance(context, dict)
-        else context
-        if isinstance(context, (list, tuple))
-        else ()
-    )
-    found = [item for item in itertools.islice(items, FIRST) if type(item) is dict]
-    if found or not isinstance(context, str) or len(context) <= QUICK or not re.match(r"\s*\{", context):
+    if isinstance(context, (dict, list, tuple)):
+        items = context.values() if isinstance(context, dict) else context
+        found = [item for item in itertools.islice(items, FIRST) if type(item) is dict]
         return found or head(context)
-    return head(context) if _form(context[:SAMPLE].split("\n")[:JUDGED]) else []
+    long = isinstance(context, str) and len(context) > QUICK and re.match(r"\s*\{", context)
+    return [] if long and not _form(context[:SAMPLE].split("\n")[:JUDGED]) else head(context)
 
 
 def _rows(reader: Reader, source: Any) -> list[Row]:
