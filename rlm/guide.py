@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rlm import prompts
+from rlm import asks, prompts
 from rlm.sandbox.child.finding import compounds
 from rlm.sandbox.child.hints import NOTHING
 from rlm.types import Execution, Iteration, Related
@@ -16,18 +16,10 @@ SMALL = 9.0
 DOUBTS = 3
 # in a run
 _SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)b(?![a-z0-9])", re.IGNORECASE)
-_ASKS_FOR_MORE = re.compile(r"\s*(?:what|which|who|whose|where|when|why|how)\b", re.IGNORECASE)
-# than a yes or no
-_ASKS_FOR_A_NAME = re.compile(r"\s*(?:who|whose|whom|which|where)\b", re.IGNORECASE)
-_COUNTS = re.compile(r"\bhow (?:often|many)\b|\bnumber of\b", re.IGNORECASE)
 _NEEDS_NO_CODE = (prompts.FOLLOW_UP, prompts.IN_VIEW, prompts.NO_WORD)
 # of a first message after which an answer may come without any: a conversation, a short text, strange lines
-_TIMES = re.compile(r"\bhow often\b|\btimes\b|\boccurrences?\b|\boccurs?\b", re.IGNORECASE)
-# of a word, which a line may have more than once
 _LINES = re.compile(r"(?s)(?!.*(?:count\(|findall|finditer|Counter)).*\bfor (?:line|item|text|row)\b")
 # code that goes from line to line and counts none of what is in them
-_CHOICE = re.compile(r"\bor (?!(?:is|are|not|none)\b)", re.IGNORECASE)
-# whose answer is in the question
 _READS = re.compile(r"\b(?:context|rows)\b|\bsearch\(")
 # in code that goes through the data, and not only through what earlier code has found
 _NAMES = re.compile(r"\b[A-Z]\w+(?: [A-Z]\w+)+")
@@ -52,6 +44,7 @@ class Guide:
         self.shown = shown
         self._word = next(iter(related.named), "word")
         # that the question is about
+        self._superlative = asks.A_SUPERLATIVE.search(question)
         self._doubts: list[str] = []
         # that the model was told of
         self._failed = 0
@@ -74,19 +67,22 @@ class Guide:
         numbers = {word for word in said if word.isdigit()}
         if other := self._namesake(said, shown):
             return prompts.of_another(other, self.related.missing)
-        if said in ({"true"}, {"false"}) and _ASKS_FOR_MORE.match(self.question):
+        if said in ({"true"}, {"false"}) and asks.MORE_THAN_YES_OR_NO.search(self.question):
             return prompts.not_yes_or_no(answer, self.related.missing)
-        if said and said <= asked - _words("\n".join(outputs)) and not _CHOICE.search(self.question):
+        if said and said <= asked - _words("\n".join(outputs)) and not asks.A_CHOICE.search(self.question):
             good = [
                 cell
                 for cell, output in zip(cells, outputs, strict=True)
                 if not cell.error and output not in NOTHING
             ]
             return prompts.only_the_question((good[-1].value or good[-1].stdout) if good else "")
+        counted = said and said <= numbers and cells and "len(" in cells[-1].code
+        if counted and asks.ALL.search(self.question):
+            return prompts.not_how_many()
         if said and not outputs and not any(said_so in self.shown for said_so in _NEEDS_NO_CODE):
-            if said <= numbers and _COUNTS.search(self.question) and not prompts.says(self.related, answer):
+            if said <= numbers and asks.HOW_MANY.search(self.question) and not self.related.says(answer):
                 return prompts.not_yet("counted")
-            if (asks := prompts.COMPARES.search(self.question)) and not prompts.says(self.related, asks[0]):
+            if self._superlative and not self.related.says(self._superlative[0]):
                 return prompts.not_yet("compared")
         if (
             outputs
@@ -95,7 +91,7 @@ class Guide:
         ):
             return missed
         known = " ".join(f"{self.question}\n{shown}".casefold().split())
-        alone = answer.isalpha() and answer.istitle() and _ASKS_FOR_A_NAME.match(self.question)
+        alone = answer.isalpha() and answer.istitle() and asks.A_NAME.search(self.question)
         names = {
             name for name in ([answer] if alone else _NAMES.findall(answer)) if name.casefold() not in known
         }
@@ -107,7 +103,7 @@ class Guide:
 
     def _overlooked(self, answer: str, cells: Sequence[str]) -> str:
         """What of a question that is to be computed the code overlooks where it last reads the data."""
-        if not _COUNTS.search(self.question) and not prompts.COMPARES.search(self.question):
+        if not asks.HOW_MANY.search(self.question) and not self._superlative:
             return ""
         anew = max((n for n, cell in enumerate(cells) if _READS.search(cell)), default=0)
         code = "\n".join(cells[anew:])
@@ -119,9 +115,9 @@ class Guide:
         if "rows" not in code and prompts.HAS_ROWS in self.shown and (fields or ".split()[" in code):
             return prompts.use_rows(fields)
         literal = re.search(rf"""(["']){re.escape(answer)}\1""", code)
-        if literal and prompts.COMPARES.search(self.question) and answer not in self.question:
+        if literal and self._superlative and answer not in self.question:
             return prompts.written_in_code(answer)
-        counts_lines = _TIMES.search(self.question) and _LINES.match(code)
+        counts_lines = asks.HOW_OFTEN.search(self.question) and _LINES.match(code)
         return prompts.counts_lines(self._word) if counts_lines else ""
 
     def _namesake(self, said: set[str], shown: str) -> str:
@@ -136,7 +132,7 @@ class Guide:
 
     def saw(self, executions: Sequence[Execution]) -> Related:
         """What the context has of the question after these cells, which may have had its texts labelled."""
-        if self.related.unsaid == "labels" and any(map(prompts.has_labelled, executions)):
+        if self.related.unsaid in prompts.UNLABELLED and any(map(prompts.has_labelled, executions)):
             self.related = replace(self.related, unsaid="labelled")
         return self.related
 

@@ -6,13 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rlm import asks
 from rlm.sandbox.child.finding import words
 from rlm.sandbox.child.hints import NOTHING
-from rlm.sandbox.child.labels import LABELLED
+from rlm.sandbox.child.labels import COUNTED, LABELLED
 from rlm.sandbox.child.shown import clip
 from rlm.types import Execution, Related
 
-PLACEHOLDERS = frozenset({"", "your answer", "answer", "none"})
+PLACEHOLDERS = frozenset({"", "()", "your answer", "answer", "none"})
 # of the instructions and the REPL; a model that copies one has not answered
 
 REPEATED = 300
@@ -54,35 +55,22 @@ def first_message(
 ) -> str:
     """The parts of a question's message: what is given, what of it has words of the question, what to do."""
     some = _told(related, "lines" if lines else "items")
-    compares = COMPARES.search(asked) if not any(IN_VIEW in part for part in given) else None
-    told = related.lines and (not compares or says(related, compares[0]))
+    compares = asks.A_SUPERLATIVE.search(asked) if not any(IN_VIEW in part for part in given) else None
+    told = related.lines and (not compares or related.says(compares[0]))
     todo = FOLLOW_UP + FIRST if asked_before else OR_FINAL if told else FIRST
     return "\n\n".join(filter(None, [*given, some, f"Question: {asked}", todo]))
 
 
-COMPARES = re.compile(
-    r"(?<!at )\b(?:most(?! \w+ly\b)|least|fewest|(?:larg|small|bigg|great|high|low|long|short|lat|earli)est"
-    r"|(?:old|new|young|cheap|heavi|fast|slow|busi)est)\b",
-    re.IGNORECASE,
-)
-# what only code can find, unless a line says it
-
-
-def says(related: Related, what: str) -> bool:
-    """Whether the lines have a number or word as one of its own."""
-    whole = rf"(?<![\w.#-]){re.escape(what)}(?![.-]?\w)"
-    return bool(re.search(whole, related.lines, re.IGNORECASE))
-
-
 def _told(related: Related, kind: str = "lines") -> str:
     """What a context has of a question, or has not."""
-    if related.unsaid == "labels":
+    if related.unsaid in UNLABELLED:
         return _LABELS
     if related.lines:
         return _STRANGE.format(related.lines) if related.unsaid else _SOME.format(kind, related.lines)
     return nowhere(related.missing)
 
 
+UNLABELLED = ("labels", "labels of each")
 _LABELS = "The data does not name the labels: first have each text read with classify."
 _LABELLED = "The label of a row is row['label'], not in its text. Write other code."
 NO_WORD = "No line has a word of the question."
@@ -190,7 +178,7 @@ def observation(
     elif last.error and not last.error.startswith("LLMQueryError"):
         following = CORRECT
     elif has_labelled(last):
-        following = f"Question: {_ending(asked)}\n{COMPUTE}"
+        following = f"Question: {_ending(asked)}\n{_compute(last)}"
     else:
         following = _narrow(asked, last) if _is_part(last, limit) else next_step(asked, last)
     return "\n\n".join([*(_observe(execution, limit) for execution in executions), following])
@@ -206,10 +194,18 @@ def _observe(execution: Execution, limit: int) -> str:
 
 def has_labelled(execution: Execution) -> bool:
     """Whether all that a cell has done is to have texts labelled."""
-    return LABELLED in execution.stdout.rstrip().rpartition("\n")[2]
+    return bool(_LABELS_TOLD.search(execution.stdout))
 
 
-COMPUTE = "Write the next ```repl block, which computes the answer with row['label'] and prints it."
+_LABELS_TOLD = re.compile(rf"{re.escape(LABELLED)}.*((?:\n`by_\w+`{re.escape(COUNTED)}.*)*)\s*\Z")
+
+
+def _compute(labelled: Execution) -> str:
+    """After a cell that has had texts labelled."""
+    told = _LABELS_TOLD.search(labelled.stdout)
+    names = re.findall(r"^`by_\w+`", told[1], re.MULTILINE) if told else []
+    given = " or ".join([*names, "row['label']"])
+    return f"Write the next ```repl block, which computes the answer with {given} and prints it."
 
 
 def _is_part(execution: Execution, limit: int) -> bool:
@@ -221,8 +217,10 @@ def _is_part(execution: Execution, limit: int) -> bool:
 
 def _narrow(asked: str, last: Execution) -> str:
     """What may follow an output of which only a part is shown."""
-    write = f"Only a part is shown. {_or_all('write', asked, last)} the next ```repl block"
-    return f"{write}: narrow it down, or count or compute with all of it, and print the result."
+    all_of_it = _all_of_it(asked, last)
+    write = f"{all_of_it} Otherwise write" if all_of_it else "Write"
+    todo = "narrow it down, or count or compute with all of it, and print the result"
+    return f"Only a part is shown. {write} the next ```repl block: {todo}."
 
 
 PRINT = "Write the next ```repl block, which prints what the answer depends on."
@@ -233,10 +231,12 @@ def nothing(asked: str, related: Related, hint: str) -> str:
     """After an output that has nothing in it; hint: see Execution."""
     if related.missing:
         told = f"{nowhere(related.missing)} {NOT_THERE} Otherwise write other code."
-    elif related.unsaid in ("labels", "labelled"):
-        told = _LABELS if related.unsaid == "labels" else _LABELLED
+    elif related.unsaid in UNLABELLED:
+        told = _LABELS
     elif related.lines:
         told = f"{_told(related)}\nAnswer from these lines, or write other code."
+    elif related.unsaid == "labelled":
+        told = f"{hint}\n{_LABELLED}".lstrip()
     elif hint:
         told = f"{hint}\nWrite other code."
     else:
@@ -248,22 +248,20 @@ def nothing(asked: str, related: Related, hint: str) -> str:
 
 def next_step(asked: str, last: Execution) -> str:
     """What may follow an output, or answer the question."""
-    long = len(last.stdout or last.value or "") > LONG_ANSWER
-    give = f"{_or_all('give', asked, last) if long else 'Give'} the answer as FINAL(…)"
-    return (
-        f"Question: {_ending(asked)}\n{give}, or write the next ```repl block if the output does not have it."
-    )
+    give = "Give the answer as FINAL(…), or write"
+    if len(last.stdout or last.value or "") > LONG_ANSWER and (all_of_it := _all_of_it(asked, last)):
+        instead = "write" if asks.ALL.search(_ending(asked)) else "give the answer as FINAL(…), or write"
+        give = f"{all_of_it} Otherwise {instead}"
+    return f"Question: {_ending(asked)}\n{give} the next ```repl block if the output does not have it."
 
 
-def _or_all(verb: str, asked: str, last: Execution) -> str:
-    """The verb, after how to answer with the variable that a cell has shown: it is long to write again."""
+def _all_of_it(asked: str, last: Execution) -> str:
+    """How to answer with what a cell has shown, which is long to write again."""
     shown = re.fullmatch(r"(?:print\()?([^\W\d]\w*)\)?", last.code.strip().rpartition("\n")[2])
-    if not shown or _ASKS_FOR_A_NUMBER.search(asked):
-        return verb.capitalize()
-    return f"If all of that is the answer, reply with FINAL({shown[1]}). Otherwise {verb}"
-
-
-_ASKS_FOR_A_NUMBER = re.compile(r"\b(?:how (?:many|often|much)|number of|count)\b", re.IGNORECASE)
+    name = shown[1] if shown else "_" if asks.ALL.search(_ending(asked)) else ""
+    if not name or asks.A_NUMBER.search(_ending(asked)):
+        return ""
+    return f"If all of that is the answer, reply with FINAL({name})."
 
 
 def _ending(asked: str) -> str:
@@ -289,7 +287,7 @@ def start_again(error: str, related: Related) -> str:
 def same_again(execution: Execution) -> str:
     """To code that was run before."""
     if has_labelled(execution):
-        return f"The labels are there already, each as row['label']. {COMPUTE}"
+        return f"The labels are there already, each as row['label']. {_compute(execution)}"
     return SAME_AGAIN
 
 
@@ -323,6 +321,11 @@ def not_yes_or_no(answer: str, missing: str) -> str:
     """To True or False as an answer to a question that asks for something else."""
     said = f"{answer} does not answer the question."
     return " ".join(filter(None, [said, nowhere(missing), NOT_THERE, _AGAIN]))
+
+
+def not_how_many() -> str:
+    """To a number where the question asks for all of something."""
+    return f"The question asks for them, not for how many there are. {_NEXT}; or give FINAL(the variable)."
 
 
 def never_shown(what: str) -> str:
@@ -362,6 +365,8 @@ def counts_lines(word: str) -> str:
 
 def no_answer(asked: str, related: Related) -> str:
     """To a FINAL with nothing in it."""
+    if related.unsaid in UNLABELLED:
+        return f"Your FINAL has no answer in it. {_LABELS} {FIRST}"
     again = f"{_told(related)}\nQuestion: {_ending(asked)}\n" if related.lines else ""
     return (
         f"Your FINAL has no answer in it. {again}Write the answer itself between its parentheses, "

@@ -1,7 +1,8 @@
-"""The records that pass between the parts. Plain data: no behaviour beyond addition."""
+"""The records that pass between the parts. Plain data, with next to no behaviour."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypedDict
 
@@ -102,10 +103,15 @@ class Related:
     missing: str = ""
     # a name in the question that is nowhere in the context
     unsaid: str = ""
-    # of it: "labels", which are not written there ("labelled" once they have been read), or "words", of which
-    # none is; the lines are then others
+    # of it: "labels", which are not written there ("labels of each", where it compares the values of a field;
+    # "labelled" once they have been read), or "words", of which none is; the lines are then others
     named: dict[str, str] = field(default_factory=dict)
     # names, numbers and quotations of the question that are there, each with the field it is in, or ""
+
+    def says(self, what: str) -> bool:
+        """Whether the lines have a number or word as one of its own."""
+        whole = rf"(?<![\w.#-]){re.escape(what)}(?![.-]?\w)"
+        return bool(re.search(whole, self.lines, re.IGNORECASE))
 
 
 @dataclass(frozen=True)

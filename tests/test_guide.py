@@ -432,7 +432,7 @@ def test_rows_go_with_their_context_and_are_the_models_own_where_it_sets_them():
         rows = "rows = [{**row, 'c': 'x'} for row in rows]"
         error = repl.execute(f"{rows}\n[row for row in rows if row['b'] == 'x']").error
         assert "KeyError: 'b' is no field of `rows`: use one of 'a', 'c', as in {'a': 1, 'c': 'x'}" in error
-        assert error.endswith("\n'x' is not the 'b' of any item, but the 'c' of some.")
+        assert error.endswith("\n'x' is not the 'b' of any item, but the 'c' of some: row['c'] == 'x'.")
         repl.load('{"b": 2}\n' * 500)
         assert repl.execute("len(rows), rows[0]").value == "(500, {'b': 2})"
 
@@ -588,6 +588,84 @@ def test_a_field_that_is_called_as_a_label_is_not_the_texts_label():
         assert repl.execute("labels").value == "['other', 'other', 'other']"
 
 
+LETTERS = "".join(
+    f"City: {city} | Nr: {n} | Letter: {word}\n"
+    for n, (city, word) in enumerate(
+        itertools.product(["Oslo", "Rome", "Bern"], ["apple", "pear", "elm"] * 2)
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "name", "value"),
+    [
+        ("Which cities have the label vowel more often than other?", "by_city", "{'vowel': 4, 'other': 2}"),
+        ("Which label is the most common in each city?", "by_city", "{'vowel': 4, 'other': 2}"),
+        ("Which label is the rarest in the city Oslo?", "by_city", None),
+        ("Which letters and nrs have the label vowel?", "by_letter", None),
+        ("Which letters and nrs have the label vowel?", "by_nr", None),
+    ],
+)
+def test_labels_are_counted_by_a_field_whose_values_are_compared(question, name, value):
+    client, _ = run(
+        cell("classify([row['Letter'] for row in rows], ['vowel', 'other'])"),
+        cell(f"print({name}['Oslo'])"),
+        "FINAL(x)",
+        "FINAL(x)",
+        context=LETTERS,
+        question=question,
+        sub_client=SubClient(sub_model),
+    )
+    told = f"`{name}` is a dict of how many of each label there are: {name}['Oslo'] is {value}"
+    assert (told in client.shown(1)) == bool(value)
+    with_it = f"computes the answer with `{name}` or row['label']"
+    assert (with_it if value else "computes the answer with row['label']") in client.shown(1)
+    assert (value or f"name {name!r} is not defined") in client.shown(2)
+
+
+def test_the_example_of_labels_of_each_has_them_counted():
+    client, _ = run(
+        "FINAL(Oslo)", "FINAL(Oslo)", context=LETTERS, question="Which cities have the label vowel?"
+    )
+    assert "by_month" in str(client.requests[0])
+    client, _ = run("FINAL(Oslo)", "FINAL(Oslo)", context=LETTERS, question="Is the label vowel in Oslo?")
+    assert "by_month" not in str(client.requests[0])
+
+
+def test_a_final_without_an_answer_is_reminded_of_the_labels():
+    client, _ = run("FINAL([])", "FINAL(money)", "FINAL(money)", question=ASKS, context=LINES)
+    assert "The data does not name the labels: first have each text read with classify." in client.shown(1)
+    assert "it is not in the data" not in client.shown(1)
+
+
+def test_what_a_cell_has_shown_can_be_given_as_the_answer_where_all_is_asked_for():
+    shows = cell("for n in range(80): print((n, n + 100))")
+    client, result = run(shows, "FINAL(_)", question="List all pairs, please.")
+    assert "If all of that is the answer, reply with FINAL(_). Otherwise write the next" in client.shown(1)
+    assert result.value == [[n, n + 100] for n in range(80)]
+    client, result = run(cell("print(list(range(900)))"), "FINAL(_)", question="List all numbers.")
+    assert "Only a part is shown. If all of that is the answer, reply with FINAL(_)." in client.shown(1)
+    assert result.value == list(range(900))
+    client, _ = run(shows, "FINAL(7)", question="What does the gatekeeper say?")
+    assert "FINAL(_)" not in client.shown(1)
+    _, result = run(cell("6 * 7"), "FINAL(_)")
+    assert result.answer == "42"
+
+
+def test_a_number_of_them_is_no_answer_where_all_are_asked_for():
+    client, result = run(
+        cell("found = ['a', 'b', 'c']\nlen(found)"), "FINAL(3)", "FINAL(found)", question="List all letters."
+    )
+    assert "The question asks for them, not for how many there are." in client.shown(2)
+    assert result.value == ["a", "b", "c"]
+
+
+def test_a_dict_where_a_number_is_expected_is_shown():
+    with Sandbox("text", query=sub_model) as repl:
+        error = repl.execute("counts = {'a': 3}\nany(n > 1 for n in [counts])").error
+    assert "(there n = {'a': 3}) (that is a dict: take what one of its keys has)" in error
+
+
 def test_labels_are_the_likeliest():
     sub = SubClient(lambda _: "love")
     code = "classify(['my purse is gone'], ['love', 'money']), llm_query(context[:90])"
@@ -606,7 +684,8 @@ def test_code_that_finds_nothing_after_labels_are_read_is_told_where_they_are():
         context=LINES,
         sub_client=SubClient(lambda _: "money"),
     )
-    assert "That found nothing. The label of a row is row['label'], not in its text." in client.shown(2)
+    assert "That found nothing. No item has 'love' as its 'text'" in client.shown(2)
+    assert "\nThe label of a row is row['label'], not in its text. Write other code." in client.shown(2)
     assert "That found nothing" not in client.shown(3)
     assert "block, which prints what the answer depends on." in client.shown(3)
 

@@ -42,7 +42,7 @@ ROWS = [{"name": "Ada", "city": "Oslo"}, {"name": "Bo", "city": "Bergen"}]
         ),
         (
             '[r for r in rows if r.get("town", "") == "Oslo"]',
-            "'Oslo' is not the 'town' of any item, but the 'city' of some.",
+            "'Oslo' is not the 'town' of any item, but the 'city' of some: row['city'] == 'Oslo'.",
         ),
         ('re.search(r"\\d{1,3} gone", line)', 'It has "\\d{1,3} ", as in:'),
     ],

@@ -134,7 +134,11 @@ def _no_value(node: ast.AST, dicts: Sequence[dict[str, Any]]) -> str:
                 return ""
             others = {name: None for item in dicts for name in item if item[name] == value}
             if others and value and isinstance(value, str):
-                return f"{value!r} is not the {field!r} of any item, but the {next(iter(others))!r} of some."
+                other = next(iter(others))
+                return (
+                    f"{value!r} is not the {field!r} of any item, but the {other!r} of some: "
+                    f"row[{other!r}] == {value!r}."
+                )
             if found := Counter(repr(item[field]) for item in dicts if field in item):
                 some = ", ".join(text[:80] for text, _ in found.most_common(VALUES))
                 more = ", …" * (len(found) > VALUES)

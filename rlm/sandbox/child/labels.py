@@ -7,7 +7,11 @@ since the instructions come first and are read once. Standard library only: it r
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from rlm.sandbox.child.finding import LONGEST_KIND, REPEATED
 
 MOST = 1000
 # different texts of one call of classify: a CPU reads them for minutes
@@ -17,6 +21,10 @@ ASKED = "Which of these labels fits the text best? Reply with the label alone."
 # how a prompt begins; such a one is answered with the likeliest tokens
 LABELLED = " of `rows` have their label now; the first is "
 # what is said after their number
+_VALUE = (str, int, float)
+# of a field by which labels are counted
+COUNTED = " is a dict of how many of each label there are: "
+# what is said after the name of such a dict
 
 
 def read(
@@ -51,6 +59,41 @@ def read(
         unread = [text for text in unread if text not in known]
         labels = dict(reversed(list(labels.items())))  # the same prompt would get the same reply
     return unread
+
+
+def compared(question: str, rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The fields with few and short values that a question has in the plural, or with "each".
+
+    It compares their values or combines them. Where it is about one of them, small models do better with code
+    that goes through the rows.
+    """
+    found = []
+    for field in [name for name in (rows[0] if rows else ()) if isinstance(name, str) and name != "label"]:
+        values = {row[field] for row in rows if isinstance(row.get(field), _VALUE)}
+        few = 1 < len(values) <= max(len(rows) // REPEATED, 2)
+        one = re.escape(field.lower().rstrip("s"))
+        asked = re.search(rf"(?i)\b(?:{one}e?s|{one[:-1]}ies|(?:each|every|per) {one})\b", question)
+        if few and asked and all(len(str(value)) <= LONGEST_KIND for value in values):
+            found.append(field)
+    return found
+
+
+def tallies(
+    question: str, rows: Sequence[dict[str, Any]], texts: Collection[object]
+) -> dict[str, dict[Any, dict[str, int]]]:
+    """How many of each label there are by a field that the question compares: `by_city["Oslo"]["praise"]`.
+
+    texts: those that were labelled, whose own field is left out.
+    """
+    labels = dict.fromkeys(row["label"] for row in rows)
+    found = {}
+    for field in compared(question, rows):
+        counts = Counter((row[field], row["label"]) for row in rows if isinstance(row.get(field), _VALUE))
+        values = dict.fromkeys(value for value, _ in counts)
+        if not any(value in texts for value in values):
+            name = "by_" + re.sub(r"\W+", "_", field.lower())
+            found[name] = {value: {label: counts[value, label] for label in labels} for value in values}
+    return found
 
 
 def _prompt(text: str, labels: Mapping[str, str]) -> str:

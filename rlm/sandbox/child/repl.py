@@ -31,9 +31,9 @@ from rlm.sandbox.child.finding import (
     words,
 )
 from rlm.sandbox.child.hints import NOTHING, fields_to_use, in_rows, loose, unmatched
-from rlm.sandbox.child.labels import LABELLED
+from rlm.sandbox.child.labels import COUNTED, LABELLED, compared, tallies
 from rlm.sandbox.child.labels import read as read_labels
-from rlm.sandbox.child.rows import brief, records
+from rlm.sandbox.child.rows import brief, head, records
 from rlm.sandbox.child.rows import read as read_rows
 from rlm.sandbox.child.shown import SHOWN_ITEMS, Output, clip, explain, show
 from rlm.sandbox.limits import MAX_ANSWER, MAX_PROMPT, THREADS
@@ -43,6 +43,10 @@ Ask = Callable[[list[str]], list[dict[str, Any]]]
 
 FEW, SHORT = 3, 80
 # matches of search() and characters of their lines, up to which it also shows the lines around them
+MOST_SHOWN = 10_000
+# values that a cell prints and `_` has
+PLAIN = (str, int, float, list, tuple, dict, set, frozenset)
+# types of these
 PRINTED = 2000
 # characters of a list, set or dict that print() writes in full
 READY_MODULES = frozenset(
@@ -68,6 +72,7 @@ READY_NAMES = {
 HINTS = {
     "between instances of 'str' and 'int'": " (convert the str with int(…) or float(…))",
     "between instances of 'int' and 'str'": " (convert the str with int(…) or float(…))",
+    "between instances of 'dict' and '": " (that is a dict: take what one of its keys has)",
     "'list' object has no attribute 'most_common'": " (Counter(…) has it, which counts what is in a list)",
     "dict' object has no attribute 'most_common'": " (Counter() has it, and adds up as well: sums[key] += n)",
     "'list' object has no attribute 'group'": " (search(…) gives a list of lines)",
@@ -125,8 +130,12 @@ class Repl:
         self._labels: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
         # what classify has found, by labels with their meanings, then by text
         self._has_labelled = False
+        self._question = ""
+        # the latest that `related` was asked about
         self._said: list[str] | None = None
         # labels that classify has told of
+        self._shown: list[Any] = []
+        # what the cell has printed, for `_`
         self.running = self.asking = self.stop_asked = False
         self.module = types.ModuleType("__main__")
         self.names = self.module.__dict__
@@ -215,6 +224,10 @@ class Repl:
         if labelled:
             counts = ", ".join(f"{n:,} {label or 'without'}" for label, n in Counter(latest).most_common(20))
             self.output.write(f"classify: {counts}\n{len(labelled):,}{LABELLED}{brief(labelled[0])}\n")
+            for name, counted in tallies(self._question, labelled, known).items():
+                self.names[name] = counted
+                key, each = next(iter(counted.items()))
+                self.output.write(f"`{name}`{COUNTED}{name}[{key!r}] is {each}\n")
         return bool(labelled)
 
     def search(self, pattern: str, text: Any = None) -> list[str]:
@@ -243,6 +256,8 @@ class Repl:
     def print(self, *values: Any, **options: Any) -> None:
         """Python's own, but of a long list, set or dict it shows some, and how many there are."""
         if not options.get("file"):
+            if len(self._shown) <= MOST_SHOWN:
+                self._shown.append(values[0] if len(values) == 1 else values)
             values = tuple(value if isinstance(value, str) else _shown(value) for value in values)
         builtins.print(*values, **options)  # noqa: T201
 
@@ -307,6 +322,7 @@ class Repl:
             except CellStopped:
                 self.running = False
                 done["stopped"] = True
+        self._shown = []
         stdout = self.output.take()
         if max(len(stdout), len(done.get("value") or "")) > self.output_limit:
             done["limits"].append("output")
@@ -373,7 +389,13 @@ class Repl:
         finally:
             self.mend()
             self.restore()
-        return None if value is None or value is self._said else show(value, self.output_limit)
+        value = None if value is self._said else value
+        shown = [*self._shown, *([] if value is None else [value])]
+        if len(shown) > MOST_SHOWN or not all(isinstance(item, PLAIN) for item in shown):
+            self.names.pop("_", None)  # nothing is kept alive whose end may take the next cell's time
+        elif shown:
+            self.names["_"] = shown[0] if len(shown) == 1 else shown
+        return None if value is None else show(value, self.output_limit)
 
     def _prepare(self, node: ast.AST) -> None:
         """Mends or refuses what small models often write, before any of the cell has run."""
@@ -415,7 +437,10 @@ class Repl:
     def related(self, question: str) -> dict[str, Any]:
         """The fields of `types.Related` for the context."""
         context = self.names.get("context")
+        self._question = question
         lines, missing, unsaid = related(question, context)
+        if unsaid == "labels" and compared(question, head(context)):
+            unsaid = "labels of each"
         text = "\n".join(clip(line, 600) for line in lines)
         fields = values(question, records(context))
         known = {name.casefold() for name in fields}

@@ -17,6 +17,8 @@ BEGINNING = 150
 # characters of a text among others
 SHOWN_TYPES = (str, int, float, bool)
 # of variables, of which an error gives the values
+FIELDS = 10
+# of a dict, which is given there where a number was expected
 
 
 def clip(text: str, limit: int) -> str:
@@ -96,7 +98,9 @@ def _variables(error: BaseException, line: str) -> str:
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     there = [frame for frame in frames if frame.f_code.co_filename.startswith("<cell")][-1].f_locals
     names = dict.fromkeys(re.findall(r"[^\W\d]\w*", line))
-    values = {name: there[name] for name in names if type(there.get(name)) in SHOWN_TYPES}
+    shown = (*SHOWN_TYPES, dict) if isinstance(error, TypeError) else SHOWN_TYPES
+    values = {name: there[name] for name in names if type(there.get(name)) in shown}
+    values = {name: v for name, v in values.items() if not isinstance(v, dict) or len(v) <= FIELDS}
     values.pop("context", None)
     told = ", ".join(f"{name} = {clip(repr(value), 200)}" for name, value in list(values.items())[:3])
     return f"\n(there {told})" if told else ""
