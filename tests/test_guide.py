@@ -15,7 +15,7 @@ from rlm.clients.base import Options
 from rlm.errors import ClientError, ConfigurationError, ContextError
 from rlm.guide import is_small
 from rlm.sandbox import Sandbox
-from rlm.sandbox.child.labels import LABELLED
+from rlm.sandbox.child.labels import LABELLED, compared
 from rlm.types import Related
 
 NEEDLE = "The badge of the gatekeeper has the number 4417."
@@ -621,6 +621,12 @@ def test_labels_are_counted_by_a_field_whose_values_are_compared(question, name,
     with_it = f"computes the answer with `{name}` or row['label']"
     assert (with_it if value else "computes the answer with row['label']") in client.shown(1)
     assert (value or f"name {name!r} is not defined") in client.shown(2)
+
+
+def test_a_field_of_any_name_may_be_compared():
+    rows = [{"price (€)": n % 2, "": n % 2, "cities": "Oslo Rome".split()[n % 2]} for n in range(9)]
+    assert compared("Which cities are the dearest?", rows) == ["cities"]
+    assert compared("Which label is the most common for every price?", rows) == []
 
 
 def test_the_example_of_labels_of_each_has_them_counted():

@@ -1,4 +1,4 @@
-"""classify: the label of a text that only reading gives, asked of the sub model.
+"""classify: the labels of texts that only reading gives, asked of the sub model, and how many there are.
 
 One text a call: of a list of twelve a small model labels about twice as many wrongly, in no less time,
 since the instructions come first and are read once. Standard library only: it runs in a clean interpreter.
@@ -21,10 +21,10 @@ ASKED = "Which of these labels fits the text best? Reply with the label alone."
 # how a prompt begins; such a one is answered with the likeliest tokens
 LABELLED = " of `rows` have their label now; the first is "
 # what is said after their number
+COUNTED = " is a dict of how many of each label there are: "
+# what is said after the name of a tally
 _VALUE = (str, int, float)
 # of a field by which labels are counted
-COUNTED = " is a dict of how many of each label there are: "
-# what is said after the name of such a dict
 
 
 def read(
@@ -71,8 +71,9 @@ def compared(question: str, rows: Sequence[dict[str, Any]]) -> list[str]:
     for field in [name for name in (rows[0] if rows else ()) if isinstance(name, str) and name != "label"]:
         values = {row[field] for row in rows if isinstance(row.get(field), _VALUE)}
         few = 1 < len(values) <= max(len(rows) // REPEATED, 2)
-        one = re.escape(field.lower().rstrip("s"))
-        asked = re.search(rf"(?i)\b(?:{one}e?s|{one[:-1]}ies|(?:each|every|per) {one})\b", question)
+        stem = field.lower().rstrip("s")
+        one, many = re.escape(stem), re.escape(stem[:-1])
+        asked = stem and re.search(rf"(?i)\b(?:{one}e?s|{many}ies|(?:each|every|per) {one})\b", question)
         if few and asked and all(len(str(value)) <= LONGEST_KIND for value in values):
             found.append(field)
     return found
