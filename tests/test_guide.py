@@ -192,6 +192,18 @@ def test_code_that_overlooks_a_kind_is_told_of_its_field():
     assert said in client.shown()
 
 
+def test_a_day_of_the_question_may_be_in_the_code_in_another_form():
+    text = "".join(f"Date: Mar {n % 20 + 1:02}, 2023 | User: {n % 7} | Says: word {n}\n" for n in range(150))
+    client, result = run(
+        cell("print(sum(1 for row in rows if row['Date'] >= '2023-03-04'))"),
+        "FINAL(126)",
+        context=text,
+        question="How many lines are dated Mar 04, 2023 or later?",
+    )
+    assert result.answer == "126"
+    assert len(client.requests) == 2
+
+
 def test_code_that_goes_by_whole_lines_is_told_of_the_rows():
     context = "\n".join(
         f"2024-03-01 12:{n % 60:02} {_LEVELS[n % 5]} {_SERVICES[n % 3]}: up" for n in range(300)

@@ -33,7 +33,7 @@ from rlm.sandbox.child.finding import (
 from rlm.sandbox.child.hints import NOTHING, fields_to_use, in_rows, loose, unmatched
 from rlm.sandbox.child.labels import COUNTED, LABELLED, compared, tallies
 from rlm.sandbox.child.labels import read as read_labels
-from rlm.sandbox.child.rows import brief, head, records
+from rlm.sandbox.child.rows import Day, brief, head, records
 from rlm.sandbox.child.rows import read as read_rows
 from rlm.sandbox.child.shown import SHOWN_ITEMS, Output, clip, explain, show
 from rlm.sandbox.limits import MAX_ANSWER, MAX_PROMPT, THREADS
@@ -443,8 +443,10 @@ class Repl:
             unsaid = "labels of each"
         text = "\n".join(clip(line, 600) for line in lines)
         fields = values(question, records(context))
-        known = {name.casefold() for name in fields}
+        days = [name for name in fields if isinstance(name, Day)]  # code may have them in another form
+        known = {name.casefold() for name in fields}.union(*(day.casefold().split() for day in days))
         found = {name: "" for name in named(question, context) if name.casefold() not in known} | fields
+        found = {name: field for name, field in found.items() if name not in days}
         return {"lines": text, "missing": missing, "unsaid": unsaid, "named": found}
 
     def variables(self) -> list[str]:
