@@ -9,6 +9,7 @@ is JSON.
 
 from __future__ import annotations
 
+import argparse
 import json
 import platform
 import statistics
@@ -67,6 +68,7 @@ def loads_of_a_run() -> int:
 
 
 def main() -> int:
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
     times = [seconds_of_a_batch() for _ in range(ROUNDS)]
     median, loads = statistics.median(times), loads_of_a_run()
     print(f"rlm {__version__}, Python {platform.python_version()}, {platform.machine()}")
