@@ -151,13 +151,13 @@ def values(question: str, rows: Sequence[dict[str, Any]]) -> dict[str, str]:
     return found
 
 
-def kinds(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
-    """The fields that have few values, which are texts, with these."""
+def kinds(rows: Sequence[dict[str, Any]], types: tuple[type, ...] = (str,)) -> dict[str, list[Any]]:
+    """The fields that have few values of these types, with these values, the most common first."""
     found = {}
     for field in rows[0] if rows else ():
-        texts = Counter(row[field] for row in rows if isinstance(row.get(field), str))
-        if 0 < len(texts) <= max(len(rows) // REPEATED, 2):
-            found[field] = [text for text, _ in texts.most_common()]
+        counts = Counter(row[field] for row in rows if isinstance(row.get(field), types))
+        if 0 < len(counts) <= max(len(rows) // REPEATED, 2):
+            found[field] = [value for value, _ in counts.most_common()]
     return found
 
 

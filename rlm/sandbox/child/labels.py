@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from rlm.sandbox.child.finding import LONGEST_KIND, REPEATED
+from rlm.sandbox.child.finding import LONGEST_KIND, kinds
 
 MOST = 1000
 # different texts of one call of classify: a CPU reads them for minutes
@@ -68,13 +68,13 @@ def compared(question: str, rows: Sequence[dict[str, Any]]) -> list[str]:
     that goes through the rows.
     """
     found = []
-    for field in [name for name in (rows[0] if rows else ()) if isinstance(name, str) and name != "label"]:
-        values = {row[field] for row in rows if isinstance(row.get(field), _VALUE)}
-        few = 1 < len(values) <= max(len(rows) // REPEATED, 2)
+    for field, values in kinds(rows, _VALUE).items():
+        if not isinstance(field, str) or field == "label" or len(values) == 1:
+            continue
         stem = field.lower().rstrip("s")
         one, many = re.escape(stem), re.escape(stem[:-1])
         asked = stem and re.search(rf"(?i)\b(?:{one}e?s|{many}ies|(?:each|every|per) {one})\b", question)
-        if few and asked and all(len(str(value)) <= LONGEST_KIND for value in values):
+        if asked and all(len(str(value)) <= LONGEST_KIND for value in values):
             found.append(field)
     return found
 

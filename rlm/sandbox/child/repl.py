@@ -443,10 +443,11 @@ class Repl:
             unsaid = "labels of each"
         text = "\n".join(clip(line, 600) for line in lines)
         fields = values(question, records(context))
-        days = [name for name in fields if isinstance(name, Day)]  # code may have them in another form
+        days = [name for name in fields if isinstance(name, Day)]
         known = {name.casefold() for name in fields}.union(*(day.casefold().split() for day in days))
+        for day in days:  # code may have it in another form
+            del fields[day]
         found = {name: "" for name in named(question, context) if name.casefold() not in known} | fields
-        found = {name: field for name, field in found.items() if name not in days}
         return {"lines": text, "missing": missing, "unsaid": unsaid, "named": found}
 
     def variables(self) -> list[str]:
