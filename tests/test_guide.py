@@ -592,6 +592,15 @@ def test_labels_that_are_told_are_not_shown_once_more_and_need_no_call_themselve
     assert len(sub.prompts) == 3
 
 
+def test_of_many_labels_only_the_numbers_are_printed():
+    lines = "".join(f"by: {n} | says: {word}\n" for n, word in enumerate(["apple", "pear"] * 6))
+    with Sandbox(lines, query=sub_model) as repl:
+        shown = repl.execute("print(classify([row['says'] for row in rows], ['vowel', 'other']))")
+        assert prompts.has_labelled(shown)
+        few = repl.execute("print('labels:', classify([row['says'] for row in rows], ['vowel', 'other']))")
+        assert few.stdout.endswith("'other', 'vowel', 'other']\n")
+
+
 def test_a_field_that_is_called_as_a_label_is_not_the_texts_label():
     lines = "".join(f"kind: vowel | says: {word}\n" for word in ["pear", "fig", "plum"])
     with Sandbox(lines, query=sub_model) as repl:

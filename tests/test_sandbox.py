@@ -634,6 +634,19 @@ def test_a_forged_result_has_only_text(repl):
 # Life and death
 
 
+def test_what_a_thread_of_an_earlier_cell_prints_is_not_in_a_later_one(repl):
+    repl.execute(
+        "import threading\n"
+        "go, gone = threading.Event(), threading.Event()\n"
+        "def late():\n    go.wait()\n    print('late')\n    gone.set()\n"
+        "threading.Thread(target=late).start()"
+    )
+    result = repl.execute(
+        "now = threading.Thread(target=print, args=['now'])\nnow.start(); now.join(); go.set(); gone.wait()"
+    )
+    assert (result.stdout, result.value) == ("now\n", "True")
+
+
 def test_cells_of_two_threads_take_turns(repl):
     with ThreadPoolExecutor(8) as pool:
         values = list(pool.map(lambda n: repl.execute(f"x = {n}\nprint(x)\nx").value, range(40)))

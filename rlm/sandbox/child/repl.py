@@ -254,7 +254,12 @@ class Repl:
         return list(found.values())
 
     def print(self, *values: Any, **options: Any) -> None:
-        """Python's own, but of a long list, set or dict it shows some, and how many there are."""
+        """Python's own, but of a long list, set or dict it shows some, and how many there are.
+
+        Of many labels that classify has counted it shows nothing: their numbers are there already.
+        """
+        if self._said and len(self._said) > SHOWN_ITEMS and len(values) == 1 and values[0] is self._said:
+            return
         if not options.get("file"):
             if len(self._shown) <= MOST_SHOWN:
                 self._shown.append(values[0] if len(values) == 1 else values)
@@ -303,6 +308,7 @@ class Repl:
         done: dict[str, Any] = {"limits": []}
         self.final = self._said = None
         self.stop_asked = False
+        self.output.begin()
         with redirect_stdout(self.output), redirect_stderr(self.output):
             try:
                 self.running = True
