@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test check fix bench-peers clean
+.PHONY: help demo native test check fix bench-peers clean
 .DEFAULT_GOAL := help
 
 help:  ## show the targets
@@ -10,6 +10,10 @@ help:  ## show the targets
 
 demo: .venv/.local  ## find a number hidden in 10,000 lines, with a real model
 	@$(BIN)/python example_niah.py $(ARGS)
+
+native: .venv/.local  ## build the embedded model's runtime for this CPU; needs cmake, a C++ compiler and ten minutes
+	CMAKE_ARGS='-DLLAMA_LLGUIDANCE=OFF -DLLAMA_BUILD_BORINGSSL=OFF' $(BIN)/python -m pip install --force-reinstall \
+		--no-deps --no-binary xllamacpp "xllamacpp==$$($(BIN)/python -c 'import xllamacpp; print(xllamacpp.__version__)')"
 
 test: .venv/.dev  ## run the tests, offline
 	$(BIN)/python -m pytest $(ARGS)

@@ -99,7 +99,7 @@ def measure(model: str, name: str) -> dict[str, float]:
     read, written = 0.0, []
     for question in QUESTIONS:
         context = {"type": "list", "length": 900, "items": ["dict"], "head": ["{'nr': 1, 'item': 'rug'}"]}
-        asked = prompts.first_message([prompts.describe(context)], question, Related(), lines=False)
+        asked = prompts.first_message([prompts.describe(context)], question, Related(), context)
         history = History(prompts.system(20_000), asked, list(examples.turns(context)))
         seen = [time.monotonic()]
         options = Options(

@@ -13,36 +13,32 @@ import platform
 import statistics
 import sys
 import time
+from typing import Any
 
 import rlm
 from rlm.clients.base import Client
 from rlm.clients.resolve import resolve
 from rlm.tasks import niah
 from rlm.tasks.scoring import score
-from rlm.types import RLMResult
 
 
-def run(client: Client, seed: int, lines: int) -> dict[str, object]:
+def run(client: Client, seed: int, lines: int) -> dict[str, Any]:
+    """One run; later and cached tokens are of the root's prompts in turns 2 and later."""
     sample = niah.sample(seed, lines=lines)
     result = rlm.RLM(root_client=client).completion(sample.question, sample.context)
+    later = [turn.root_usage for turn in result.trajectory[1:]]
     row = {
         "seed": seed,
         "score": score(result.answer, sample),
         "turns": result.iterations,
         "seconds": round(result.total_time, 2),
-        "cached": round(cached_share(result), 3),
+        "later_tokens": sum(usage.prompt_tokens for usage in later),
+        "cached_tokens": sum(usage.cached_tokens for usage in later),
         "stop_reason": result.stop_reason,
         "answer": result.answer[:60],
     }
     print("  ".join(f"{name} {value}" for name, value in row.items()), flush=True)
     return row
-
-
-def cached_share(result: RLMResult) -> float:
-    """The part of the root's prompt tokens of turns 2 and later that came from the model's cache."""
-    later = [turn.root_usage for turn in result.trajectory[1:]]
-    tokens = sum(usage.prompt_tokens for usage in later)
-    return sum(usage.cached_tokens for usage in later) / tokens if tokens else 1.0
 
 
 def main() -> int:
@@ -63,6 +59,7 @@ def main() -> int:
         client.prepare()
     load = time.monotonic() - began
     rows = [run(client, seed, args.lines) for seed in range(args.seeds)]
+    later = sum(row["later_tokens"] for row in rows)
     summary = {
         "model": args.model,
         "right": sum(row["score"] == 1 for row in rows),
@@ -71,7 +68,9 @@ def main() -> int:
         "median_seconds": statistics.median(row["seconds"] for row in rows),
         "max_seconds": max(row["seconds"] for row in rows),
         "load_seconds": round(load, 2),
-        "cached_share_of_later_turns": round(statistics.mean(row["cached"] for row in rows), 3),
+        "cached_share_of_later_turns": round(sum(r["cached_tokens"] for r in rows) / later, 3)
+        if later
+        else None,
     }
     print(json.dumps(summary))
     return 0

@@ -58,7 +58,7 @@ def seconds(body: Callable[[], object], runs: int) -> list[float]:
 
 
 class PeakMemory:
-    """Peak of the proportional memory (PSS: shared pages count once) of this process and its children."""
+    """Peak of the proportional memory (PSS: shared pages count once) of this process and its descendants."""
 
     def __enter__(self) -> PeakMemory:
         self.bytes = 0
@@ -73,12 +73,18 @@ class PeakMemory:
 
     def _watch(self) -> None:
         while not self._stop.wait(0.005):
-            self.bytes = max(self.bytes, sum(map(_pss, [os.getpid(), *_children()])))
+            self.bytes = max(self.bytes, sum(map(_pss, [os.getpid(), *_descendants(os.getpid())])))
 
 
-def _children() -> list[int]:
-    tasks = f"/proc/{os.getpid()}/task"
-    return [int(pid) for task in os.listdir(tasks) for pid in _read(f"{tasks}/{task}/children").split()]
+def _descendants(pid: int) -> list[int]:
+    """The launcher, the worker that it has forked, and the worker's snapshots."""
+    tasks = f"/proc/{pid}/task"
+    try:
+        names = os.listdir(tasks)
+    except OSError:  # it has ended meanwhile
+        return []
+    children = [int(child) for name in names for child in _read(f"{tasks}/{name}/children").split()]
+    return [one for child in children for one in (child, *_descendants(child))]
 
 
 def _pss(pid: int) -> int:
@@ -108,8 +114,9 @@ def main() -> int:
     rlm.RLM(root_client=Scripted())
     engine_import = time.perf_counter() - began
     bare = seconds(lambda: subprocess.run([sys.executable, "-I", "-S", "-c", "0"], check=True), args.runs)
-    report: dict[str, object] = {"bare_python": round(statistics.median(bare), 4)}
-    print(f"first use of the engine (imports) {engine_import:.3f} s · bare Python start {bare[0]:.3f} s")
+    bare_start = statistics.median(bare)
+    report: dict[str, object] = {"bare_python": round(bare_start, 4)}
+    print(f"first use of the engine (imports) {engine_import:.3f} s · bare Python start {bare_start:.3f} s")
     for size in args.sizes:
         line = "the quick brown fox jumps over the lazy dog, again and again\n"
         lines = size * 1_000_000 // len(line)

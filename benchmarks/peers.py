@@ -37,6 +37,7 @@ from rich.table import Table
 
 import rlm
 from rlm.cancel import Cancel
+from rlm.cli import bench_record
 from rlm.clients import llama_cpp, weights
 from rlm.tasks import TASKS
 
@@ -439,11 +440,7 @@ def embedded(model: str, window: int) -> tuple[str, str]:
 
 def cpu() -> str:
     """The processor's name and the number of its cores that this process may use."""
-    name = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError, StopIteration):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return f"{name}, {llama_cpp._cores()} cores"
+    return f"{bench_record.processor() or platform.machine()}, {llama_cpp._cores()} cores"
 
 
 def _parser() -> argparse.ArgumentParser:

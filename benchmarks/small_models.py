@@ -40,8 +40,8 @@ SEEDS = (1, 3, 5, 7, 9)
 # even ones are held back: nothing is tuned on them
 LENGTH, READ_LENGTH = 500_000, 60_000
 # characters; the embedded models' window of 8,192 tokens holds some 28,000
-TIMEOUT = 180.0
-# seconds for a run
+TIMEOUT, READ_TIMEOUT = 180.0, 300.0
+# seconds for a run; one that needs more has failed, whatever it had found until then
 
 
 _related, _execute = Sandbox.related, Sandbox.execute
@@ -96,14 +96,15 @@ class Run:
 
 def run(model: str, client: Any, task: Task, seed: int, length: int, **options: Any) -> Run:
     sample = task.sample(seed, length=length)
-    rlm = RLM(root_client=client, timeout=TIMEOUT, **options)
+    rlm = RLM(root_client=client, timeout=READ_TIMEOUT if task.reads else TIMEOUT, **options)
     try:
         result = rlm.completion(sample.question, sample.context)
     except RLMError as error:
         if error.result is None:
             raise
         result = error.result
-    score = task.score(result.answer, sample)
+    stopped = result.stop_reason in ("timeout", "error")
+    score = 0.0 if stopped else task.score(result.answer, sample)
     calls = [call for turn in result.trajectory for e in turn.executions for call in e.sub_calls]
     return Run(
         model,

@@ -56,12 +56,16 @@ class Calls:
     def ask_windows(self) -> None:
         """Asks how much the two models read at once, before anything else is asked."""
         self.root_window, self.sub_window = (_window(c, self.cancel) for c in (self.rlm.root, self.rlm.sub))
-        self.root_reply = self.rlm.max_reply or min(MAX_REPLY, self.root_window // 8)
-        self.sub_reply = self.rlm.max_reply or min(MAX_REPLY, self.sub_window // 8)
-        self.capacity = (self.sub_window - self.sub_reply - 100) * SAFE_CHARS_PER_TOKEN
+        self.root_reply, self.sub_reply = map(self._most, (self.root_window, self.sub_window))
+        self.root_capacity = _capacity(self.root_window, self.root_reply)
+        self.capacity = _capacity(self.sub_window, self.sub_reply)
         # characters that the sub model reads at once
         self.shown = min(20_000, max(2_000, self.root_window * 3 // 16))
         # characters of an observation
+
+    def _most(self, window: int) -> int:
+        """Tokens of a reply of a model with that window."""
+        return min(self.rlm.max_reply or min(MAX_REPLY, window // 8), window // 2)
 
     def take_usage(self) -> Usage:
         """Tokens used since it was last asked."""
@@ -84,20 +88,23 @@ class Calls:
             reply = self._complete(self.rlm.root, history.messages, options)
         except ContextOverflow as overflow:
             history.measure(overflow.prompt_tokens or 0, overflow=True)
-            self._compact(history, min(room, overflow.window or room) * 9 // 10)
+            if not self._compact(history, min(room, overflow.window or room, history.tokens()) * 9 // 10):
+                raise
             reply = self._complete(self.rlm.root, history.messages, options)
         if repeats_itself(reply.text):  # its end would not have come before the limit
             reply = replace(reply, finish_reason="length")
             self.loops += 1
-        history.measure(reply.usage.prompt_tokens - reply.lost.prompt_tokens)
+        if not reply.usage.estimated_tokens:
+            history.measure(reply.usage.prompt_tokens - reply.lost.prompt_tokens)
         empty = reply.finish_reason == "length" and reply.thinking and not reply.text
         if empty or reply.lost.completion_tokens >= self.root_reply:  # thinking took all of it
             self.root_reply = min(self.root_reply * 2, self.root_window // 2)
         return reply
 
-    def _compact(self, history: History, tokens: int) -> None:
+    def _compact(self, history: History, tokens: int) -> int:
         if gone := history.compact(tokens):
             self.emit(events.Notice(f"The window is full: {gone:,} characters of old outputs were left out."))
+        return gone
 
     def announce(self, prompt: str) -> None:
         """Tells of a sub call that the code has asked for; one of a batch may have to wait for others."""
@@ -114,15 +121,16 @@ class Calls:
             call = replace(call, reply=clip(reply.text.strip(), RECORDED), usage=reply.usage)
             if not call.reply:
                 raise ClientError("the model's reply was empty; ask in another way")
-            cut = f"\n[cut off after {reply.usage.completion_tokens:,} tokens]"
-            return reply.text.strip() + cut * (reply.finish_reason == "length")
+            return whole_or_marked(reply)
         except ContextOverflow as overflow:
             window = overflow.window or self.sub_window
-            error = prompts.too_long(len(prompt), overflow.prompt_tokens, self.capacity, window)
+            capacity = _capacity(window, min(self.sub_reply, window // 2))
+            error = prompts.too_long(len(prompt), overflow.prompt_tokens, capacity, window)
             call = replace(call, error=error, usage=overflow.usage)
             raise ClientError(error) from overflow
-        except RLMError as error:
-            call = replace(call, error=str(error), usage=call.usage + error.usage)
+        except Exception as error:  # a client of the user's own may raise anything
+            usage = call.usage + getattr(error, "usage", Usage())
+            call = replace(call, error=str(error) or type(error).__name__, usage=usage)
             raise
         finally:
             call = replace(call, seconds=time.monotonic() - began)
@@ -137,7 +145,7 @@ class Calls:
             max_tokens=self.root_reply,
             min_p=MIN_P if self.guided else None,
             think=self.rlm.think,
-            until=lambda text: is_complete(text) or repeats_itself(text),
+            until=lambda text: repeats_itself(text) or (self.rlm.mode != "direct" and is_complete(text)),
             on_text=lambda text: self.emit(events.TextStreamed(text)),
             on_restart=lambda: self.emit(events.TextRestarted()),
         )
@@ -177,6 +185,17 @@ class Calls:
         with self._lock:
             self.usage += usage
             self._untaken += usage
+
+
+def whole_or_marked(reply: Completion) -> str:
+    """A reply's text, which says so where it ran out of tokens."""
+    cut = f"\n[cut off after {reply.usage.completion_tokens:,} tokens]"
+    return reply.text.strip() + cut * (reply.finish_reason == "length")
+
+
+def _capacity(window: int, reply: int) -> int:
+    """Characters that a model with that window reads at once, beside the tokens of its reply."""
+    return (window - reply - 100) * SAFE_CHARS_PER_TOKEN
 
 
 def _window(client: Client, cancel: Cancel) -> int:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from rlm import events, examples, prompts
-from rlm.calls import Calls
+from rlm.calls import Calls, whole_or_marked
 from rlm.cancel import Cancel
 from rlm.clients.base import Client
 from rlm.clients.fit import NUM_CTX
@@ -182,8 +182,8 @@ class _Run:
         # replies in a row without code
         self._none = False
         # whether the latest answer was None, which counts when it is given twice
-        self._unseen = ""
-        # an answer that did not count, because its output had not been seen
+        self._uncounted = ""
+        # an answer that did not count: its output had not been seen, or it was doubted
 
     def run(self, cancel: Cancel) -> RLMResult:
         """Runs the loop, and gives a result however it ends."""
@@ -206,8 +206,7 @@ class _Run:
         finally:
             timer.cancel()
             self.cancel.set()  # sub calls that nobody waits for any more
-        best = self.best_so_far()
-        result = self.result(answer or Answer(best, best), reason)
+        result = self.result(answer or self.best_so_far(), reason)
         self.emit(events.RunFinished(result))
         if failure:
             failure.result = result
@@ -227,7 +226,8 @@ class _Run:
         related = repl.related(self.prompt) if self.guided else Related()
         question = self.session.question(self.prompt, repl, self.calls.root_window, related)
         if self.guided:
-            self.guide = Guide(self.prompt, related, question)
+            asked_before = bool(self.session.exchanges)
+            self.guide = Guide(self.prompt, related, question, repl.context, follows_up=asked_before)
         history = History(
             prompts.system(self.calls.capacity),
             question,
@@ -241,28 +241,19 @@ class _Run:
                 answer, complaint = self.final(repl, action, turn)
                 if answer:
                     return answer, "final"
-                turn.observation = self.observe(turn, complaint)
-            if self.repeats(turn):
-                # not added: a copy in the history would only invite another one
-                history.amend(prompts.same_again(turn.executions[-1]))
-            elif self.guide and self.guide.is_stuck(turn.executions):
-                self.calls.loops += 1
-                history.forget(1)
-                history.amend(prompts.start_again(turn.executions[-1].error or "", self.guide.related))
-            else:
-                history.add(turn.reply.text or "(empty)", turn.observation)
+                turn.observation = self.observe(history, turn, complaint)
         return self.last_call(repl, history), "max_iterations"
 
     def read(self) -> Answer:
         """Asks the root with the whole context in its prompt."""
-        text = self.session.text(self.calls.capacity)
+        given = [self.session.told(self.calls.root_window), self.session.about]
+        text = self.session.text(self.calls.root_capacity - sum(map(len, given)))
         self.started({"type": "str", "length": len(text)}, 1)
-        earlier = self.session.told(self.calls.root_window)
-        history = History(prompts.DIRECT, prompts.whole(self.prompt, text, earlier))
+        history = History(prompts.DIRECT, prompts.whole(self.prompt, text, given))
         with self.turn() as turn:
             turn.reply = self.calls.ask_root(history)
             final = parse(turn.reply.text).final
-        answer = final.text if final else turn.reply.text.strip()
+        answer = final.text if final else whole_or_marked(turn.reply)
         return Answer(answer, answer)
 
     @contextmanager
@@ -312,17 +303,22 @@ class _Run:
     def final(self, repl: Sandbox, action: Action, turn: _Turn) -> tuple[Answer | None, str]:
         """Returns the answer, if the reply or its code gives one that counts; else what to say about it."""
         final, executions = action.final, turn.executions
+        if executions:
+            self._prose = 0
         if executions and executions[-1].final:
             return executions[-1].final, ""
         failed = bool(executions and executions[-1].error)
         if final and final.kind != "text" and not failed:
             named = repl.resolve(final)
+            if asked := self.calls.take_sub_calls():  # by an expression
+                executions.append(replace(named, sub_calls=asked))
             if named.final:
                 return named.final, ""
             if final.kind == "variable" or (named.error and not _is_placeholder(final.text)):
                 return None, prompts.no_variable(named.error or final.text)
         if final and executions:
-            self._unseen = final.text
+            if not (_is_placeholder(final.text) or (failed and final.kind != "text")):
+                self._uncounted = final.text
             return None, prompts.NOT_SEEN_YET
         none = bool(final and final.text.strip().lower() == "none")
         insists, self._none = none and self._none, none
@@ -332,13 +328,11 @@ class _Run:
         # without any data, it answers from what it knows
         doubtful = repl.context.get("type") != "NoneType" and not insists
         if final and self.guide and doubtful and (doubt := self.guide.doubt(final.text, self.trajectory)):
+            self._uncounted = final.text
             return None, doubt
         if final:
             return Answer(final.text, final.value if _is_json(final.value) else final.text), ""
-        if executions:
-            self._prose = 0
-            return None, ""
-        return self.without_code(turn.reply)
+        return (None, "") if executions else self.without_code(turn.reply)
 
     def without_code(self, reply: Completion) -> tuple[Answer | None, str]:
         """A reply with neither code nor FINAL: asks for one; prose that the model insists on is an answer."""
@@ -354,15 +348,26 @@ class _Run:
             return Answer(text, text), ""
         return None, prompts.no_code(seen=seen) if text else prompts.EMPTY_REPLY
 
-    def observe(self, turn: _Turn, complaint: str) -> str:
-        """What the root is shown next."""
+    def observe(self, history: History, turn: _Turn, complaint: str) -> str:
+        """Shows the root what has come of its reply; returns that."""
         related = self.guide.saw(turn.executions) if self.guide else Related()
-        output = ""
-        if turn.executions:
-            output = prompts.observation(
-                turn.executions, self.calls.shown, self.prompt, related, guided=self.guided
-            )
-        return "\n\n".join(filter(None, (output, complaint)))
+        if self.repeats(turn):  # not added: a copy in the history would only invite another one
+            shown = "\n\n".join(filter(None, (prompts.same_again(turn.executions[-1]), complaint)))
+            history.amend(shown)
+        elif self.guide and self.guide.is_stuck(turn.executions):
+            self.calls.loops += 1
+            history.forget(1)
+            shown = prompts.start_again(turn.executions[-1].error or "", related)
+            history.amend(shown)
+        else:
+            output = ""
+            if turn.executions:
+                output = prompts.observation(
+                    turn.executions, self.calls.shown, self.prompt, related, guided=self.guided
+                )
+            shown = "\n\n".join(filter(None, (output, complaint)))
+            history.add(turn.reply.text or "(empty)", shown)
+        return shown
 
     def repeats(self, turn: _Turn) -> bool:
         """Whether the model ran what it had run before, with the same outcome: it goes round in circles."""
@@ -371,7 +376,7 @@ class _Run:
             return [(e.code, e.stdout, e.value, (e.error or "").partition("\n")[2]) for e in executions]
 
         now = trace(turn.executions)
-        again = bool(now) and any(now == trace(before.executions) for before in self.trajectory[:-1])
+        again = bool(now) and any(now == trace(before.executions) for before in self.trajectory)
         if now:
             self.calls.loops = self.calls.loops + 1 if again else 0
         return again
@@ -387,13 +392,16 @@ class _Run:
             self.execute(repl, action, turn)  # it was asked for none, but its code may give the answer
             answer, _ = self.final(repl, action, turn)
         prose = "" if action.cells or action.final else turn.reply.text.strip()
-        best = prose or self.best_so_far()
-        return answer or Answer(best, best)
+        return answer or (Answer(prose, prose) if prose else self.best_so_far())
 
-    def best_so_far(self) -> str:
+    def best_so_far(self) -> Answer:
         """The best there is when the run is stopped: an answer that did not count yet, or the last output."""
-        outputs = [e.value or e.stdout.strip() for turn in self.trajectory for e in turn.executions]
-        return self._unseen or next((output for output in reversed(outputs) if output), "")
+        cells = [execution for turn in self.trajectory for execution in turn.executions]
+        if cells and cells[-1].final:  # given in the moment of the stop
+            return cells[-1].final
+        outputs = (cell.value or cell.stdout.strip() for cell in reversed(cells))
+        best = self._uncounted or next(filter(None, outputs), "")
+        return Answer(best, best)
 
     def result(self, answer: Answer, reason: StopReason) -> RLMResult:
         return RLMResult(
@@ -436,7 +444,7 @@ def _check(rlm: RLM) -> None:
         limit = getattr(rlm, name)
         if not _is_number(limit) and (limit is not None or name in ("num_ctx", "cell_timeout")):
             raise ConfigurationError(f"{name} must be a number above 0, not {limit!r}.")
-    if rlm.temperature not in (None, 0) and not _is_number(rlm.temperature):
+    if rlm.temperature is False or (rlm.temperature not in (None, 0) and not _is_number(rlm.temperature)):
         raise ConfigurationError(f"temperature must be a number from 0 up, not {rlm.temperature!r}.")
     for name in ("model", "recursive_model", "host"):
         given = getattr(rlm, name)

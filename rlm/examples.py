@@ -26,7 +26,7 @@ def turns(context: dict[str, Any], *, unsaid: str = "") -> Iterator[tuple[str, s
             "\n".join(re.findall("^> (.*)", rest, re.MULTILINE)),
             unsaid="".join(re.findall("^unsaid: (.*)", rest, re.MULTILINE)),
         )
-        shown = prompts.first_message([about], asked, related, lines=context.get("type") == "str")
+        shown = prompts.first_message([about], asked, related, context)
         for code, output in _STEP.findall(rest):
             yield shown, f"```repl\n{code}\n```"
             shown = prompts.observation([Execution(code, output)], len(output), asked, related)

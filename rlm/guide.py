@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from rlm import asks, prompts
 from rlm.sandbox.child.finding import compounds
 from rlm.sandbox.child.hints import NOTHING
+from rlm.sandbox.child.labels import LABELLED
 from rlm.types import Execution, Iteration, Related
 
 SMALL = 9.0
@@ -16,8 +18,6 @@ SMALL = 9.0
 DOUBTS = 3
 # in a run
 _SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)b(?![a-z0-9])", re.IGNORECASE)
-_NEEDS_NO_CODE = (prompts.FOLLOW_UP, prompts.IN_VIEW, prompts.NO_WORD)
-# of a first message after which an answer may come without any: a conversation, a short text, strange lines
 _LINES = re.compile(r"(?s)(?!.*(?:count\(|findall|finditer|Counter)).*\bfor (?:line|item|text|row)\b")
 # code that goes from line to line and counts none of what is in them
 _READS = re.compile(r"\b(?:context|rows)\b|\bsearch\(")
@@ -36,12 +36,19 @@ class Guide:
     """Watches one run of a small model.
 
     question: the user's; related: what the context has of it; shown: the first message.
+    context: as the REPL reports it; follows_up: whether there were questions before this one.
     """
 
-    def __init__(self, question: str, related: Related, shown: str) -> None:
+    def __init__(
+        self, question: str, related: Related, shown: str, context: Mapping[str, Any], *, follows_up: bool
+    ) -> None:
         self.question = question
         self.related = related
         self.shown = shown
+        self._has_rows = "row" in context
+        self._follows_up = follows_up
+        self._needs_code = not (follows_up or prompts.is_in_view(context) or related.unsaid == "words")
+        # or the answer may be in an earlier one, in a short text, in the lines that are unlike all others
         self._word = next(iter(related.named), "word")
         # that the question is about
         self._superlative = asks.A_SUPERLATIVE.search(question)
@@ -78,15 +85,15 @@ class Guide:
             return prompts.only_the_question((good[-1].value or good[-1].stdout) if good else "")
         counted = said and said <= numbers and cells and "len(" in cells[-1].code
         if counted and asks.ALL.search(self.question):
-            return prompts.not_how_many()
-        if said and not outputs and not any(said_so in self.shown for said_so in _NEEDS_NO_CODE):
+            return prompts.NOT_HOW_MANY
+        if said and not outputs and self._needs_code:
             if said <= numbers and asks.HOW_MANY.search(self.question) and not self.related.says(answer):
                 return prompts.not_yet("counted")
             if self._superlative and not self.related.says(self._superlative[0]):
                 return prompts.not_yet("compared")
         if (
             outputs
-            and prompts.FOLLOW_UP not in self.shown
+            and not self._follows_up
             and (missed := self._overlooked(answer, [cell.code for cell in cells]))
         ):
             return missed
@@ -112,7 +119,7 @@ class Guide:
             self.related = replace(self.related, named={})  # it has been told
             return prompts.took_no_notice(names)
         fields = {name: field for name, field in named.items() if field}
-        if "rows" not in code and prompts.HAS_ROWS in self.shown and (fields or ".split()[" in code):
+        if "rows" not in code and self._has_rows and (fields or ".split()[" in code):
             return prompts.use_rows(fields)
         literal = re.search(rf"""(["']){re.escape(answer)}\1""", code)
         if literal and self._superlative and answer not in self.question:
@@ -132,7 +139,7 @@ class Guide:
 
     def saw(self, executions: Sequence[Execution]) -> Related:
         """What the context has of the question after these cells, which may have had its texts labelled."""
-        if self.related.unsaid in prompts.UNLABELLED and any(map(prompts.has_labelled, executions)):
+        if self.related.unsaid in prompts.UNLABELLED and any(LABELLED in e.stdout for e in executions):
             self.related = replace(self.related, unsaid="labelled")
         return self.related
 

@@ -28,7 +28,6 @@ class History:
         self.messages.append({"role": "user", "content": question})
         self.instructions = len(self.messages) - 1
         # messages before the question
-        self._given = len(self.messages)
         self._chars_per_token = CHARS_PER_TOKEN
         self._longest_token = LONGEST_TOKEN
 
@@ -43,7 +42,7 @@ class History:
 
     def forget(self, turns: int) -> None:
         """Takes the latest turns out, never the question."""
-        del self.messages[max(self._given, len(self.messages) - 2 * turns) :]
+        del self.messages[max(self.instructions + 1, len(self.messages) - 2 * turns) :]
 
     def measure(self, prompt_tokens: int, *, overflow: bool = False) -> None:
         """Learns from the server's count of the present messages how long a token is.
@@ -55,6 +54,10 @@ class History:
             if overflow:
                 self._longest_token = min(self._longest_token, measured)
             self._chars_per_token = min(measured, self._longest_token)
+
+    def tokens(self) -> int:
+        """What the present messages come to, as far as it is known."""
+        return int(self._characters() / self._chars_per_token)
 
     def compact(self, tokens: int) -> int:
         """Shortens the history if it is longer than so many tokens; returns the characters left out."""
@@ -71,7 +74,7 @@ class History:
 
     def _drop_output(self) -> bool:
         """Replaces the oldest observation that is still whole, never the latest one."""
-        for message in self.messages[self._given + 1 : -1 : 2]:
+        for message in self.messages[self.instructions + 2 : -1 : 2]:
             left_out = prompts.left_out(len(message["content"]))
             if len(message["content"]) > len(left_out):
                 message["content"] = left_out
@@ -80,10 +83,11 @@ class History:
 
     def _drop_turn(self) -> bool:
         """Takes the oldest turn out altogether, never the latest one."""
-        if len(self.messages) <= self._given + 2:
+        first = self.instructions + 1
+        if len(self.messages) <= first + 2:
             return False
-        del self.messages[self._given : self._given + 2]
-        question = self.messages[self._given - 1]
+        del self.messages[first : first + 2]
+        question = self.messages[self.instructions]
         if not question["content"].endswith(prompts.TURNS_LEFT_OUT):
             question["content"] += prompts.TURNS_LEFT_OUT
         return True

@@ -72,7 +72,8 @@ def parse(text: str, *, cut: bool = False) -> Action:
             final = final or _find_final(segment.text, cut=cut)
         elif segment.kind == "code" and (segment.closed or not cut):
             code = textwrap.dedent(_LONE_TAG.sub("", segment.text)).strip("\n").rstrip()
-            answer = _find_final(code, cut=cut) if code.startswith("FINAL") and not _is_python(code) else None
+            no_python = code.startswith("FINAL") and _parse_python(code) is None
+            answer = _find_final(code, cut=cut) if no_python else None
             if answer:
                 final = final or answer
             elif code:
@@ -201,10 +202,6 @@ def _call(text: str) -> ast.Call | None:
     tree = _parse_python(text)
     body = tree.body[0] if tree and len(tree.body) == 1 else None
     return body.value if isinstance(body, ast.Expr) and isinstance(body.value, ast.Call) else None
-
-
-def _is_python(code: str) -> bool:
-    return _parse_python(code) is not None
 
 
 def _parse_python(text: str) -> ast.Module | None:

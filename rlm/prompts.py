@@ -51,11 +51,19 @@ def kept(variables: Sequence[str]) -> str:
 
 
 def first_message(
-    given: Sequence[str], asked: str, related: Related, *, lines: bool, asked_before: bool = False
+    given: Sequence[str],
+    asked: str,
+    related: Related,
+    context: Mapping[str, Any],
+    *,
+    asked_before: bool = False,
 ) -> str:
-    """The parts of a question's message: what is given, what of it has words of the question, what to do."""
-    some = _told(related, "lines" if lines else "items")
-    compares = asks.A_SUPERLATIVE.search(asked) if not any(IN_VIEW in part for part in given) else None
+    """The parts of a question's message: what is given, what of it has words of the question, what to do.
+
+    context: as the REPL reports it.
+    """
+    some = _told(related, "lines" if context.get("type") == "str" else "items")
+    compares = None if is_in_view(context) else asks.A_SUPERLATIVE.search(asked)
     told = related.lines and (not compares or related.says(compares[0]))
     todo = FOLLOW_UP + FIRST if asked_before else OR_FINAL if told else FIRST
     return "\n\n".join(filter(None, [*given, some, f"Question: {asked}", todo]))
@@ -73,8 +81,7 @@ def _told(related: Related, kind: str = "lines") -> str:
 UNLABELLED = ("labels", "labels of each")
 _LABELS = "The data does not name the labels: first have each text read with classify."
 _LABELLED = "The label of a row is row['label'], not in its text. Write other code."
-NO_WORD = "No line has a word of the question."
-_STRANGE = f"{NO_WORD} These are unlike all others:\n{{}}"
+_STRANGE = "No line has a word of the question. These are unlike all others:\n{}"
 _SOME = "Some {} with words of the question:\n{}"
 
 
@@ -107,14 +114,19 @@ OR_FINAL = f"{FROM_LINES} one short ```repl block that finds or computes it and 
 DIRECT = "You answer a question about a text. Reply with the answer alone, as short as it can be."
 
 
-def whole(prompt: str, context: str, earlier: str) -> str:
-    """The one message where the model reads the whole context."""
-    return "\n\n".join(filter(None, [earlier, context, f"Question: {prompt}"]))
+def whole(prompt: str, context: str, given: Sequence[str]) -> str:
+    """The one message where the model reads the whole context; given: what is said before it."""
+    return "\n\n".join(filter(None, [*given, context, f"Question: {prompt}"]))
 
 
 FOLLOW_UP = "If the conversation above has the answer, reply with FINAL(…). Otherwise: "
 CONTEXT_REPLACED = "`context` is new: the user has replaced it since the last answer."
 LOST = "The REPL was restarted: your earlier variables are lost."
+
+
+def is_in_view(context: Mapping[str, Any]) -> bool:
+    """Whether `describe` shows all of it."""
+    return context.get("type") == "str" and context.get("length", 0) <= WHOLE
 
 
 def describe(context: dict[str, Any]) -> str:
@@ -140,15 +152,11 @@ def describe(context: dict[str, Any]) -> str:
     return "\n".join([f"`context` is a {kind} of {size} It begins:", *(head or [""])])
 
 
-IN_VIEW = " It is:\n"
-# before a text that is shown as a whole
-
-
 def _describe_text(context: dict[str, Any], length: int) -> str:
     lines, head = context.get("lines", 0), str(context.get("head", ""))
     size = f"`context` is a str of {length:,} characters in {lines:,} line{'s' * (lines != 1)}."
-    if length <= WHOLE:
-        return f"{size}{IN_VIEW}{head}"
+    if is_in_view(context):
+        return f"{size} It is:\n{head}"
     form = _form(context, "lines")
     if not form and re.match(r"\s*[\[{]\s*[\[{\"]", head):
         form = " It looks like JSON, which `json.loads(context)` reads."
@@ -159,8 +167,7 @@ def _form(context: dict[str, Any], kind: str) -> str:
     return ROWS.format(kind, context["row"]) if "row" in context else ""
 
 
-HAS_ROWS = "`rows` is the list of them as dicts"
-ROWS = f" Its {{}} have fields: {HAS_ROWS}, the first {{}}."
+ROWS = " Its {} have fields: `rows` is the list of them as dicts, the first {}."
 # after a context's size
 
 
@@ -177,8 +184,8 @@ def observation(
         following = f"{last.hint}\n{CORRECT if guided else next_step(asked, last)}"
     elif last.error and not last.error.startswith("LLMQueryError"):
         following = CORRECT
-    elif has_labelled(last):
-        following = f"Question: {_ending(asked)}\n{_compute(last)}"
+    elif computes := _compute(last):
+        following = f"Question: {_ending(asked)}\n{computes}"
     else:
         following = _narrow(asked, last) if _is_part(last, limit) else next_step(asked, last)
     return "\n\n".join([*(_observe(execution, limit) for execution in executions), following])
@@ -192,19 +199,15 @@ def _observe(execution: Execution, limit: int) -> str:
     return "\n".join(parts) or "Output: nothing. Use print(...) to see a value."
 
 
-def has_labelled(execution: Execution) -> bool:
-    """Whether all that a cell has done is to have texts labelled."""
-    return bool(_LABELS_TOLD.search(execution.stdout))
-
-
 _LABELS_TOLD = re.compile(rf"{re.escape(LABELLED)}.*((?:\n`by_\w+`{re.escape(COUNTED)}.*)*)\s*\Z")
 
 
-def _compute(labelled: Execution) -> str:
-    """After a cell that has had texts labelled."""
-    told = _LABELS_TOLD.search(labelled.stdout)
-    names = re.findall(r"^`by_\w+`", told[1], re.MULTILINE) if told else []
-    given = " or ".join([*names, "row['label']"])
+def _compute(last: Execution) -> str:
+    """After a cell that has shown nothing but that texts have their labels; "" after another."""
+    told = None if last.value else _LABELS_TOLD.search(last.stdout)
+    if not told:
+        return ""
+    given = " or ".join([*re.findall(r"^`by_\w+`", told[1], re.MULTILINE), "row['label']"])
     return f"Write the next ```repl block, which computes the answer with {given} and prints it."
 
 
@@ -286,9 +289,8 @@ def start_again(error: str, related: Related) -> str:
 
 def same_again(execution: Execution) -> str:
     """To code that was run before."""
-    if has_labelled(execution):
-        return f"The labels are there already, each as row['label']. {_compute(execution)}"
-    return SAME_AGAIN
+    computes = _compute(execution)
+    return f"The labels are there already, each as row['label']. {computes}" if computes else SAME_AGAIN
 
 
 SAME_AGAIN = (
@@ -300,6 +302,9 @@ NOT_SEEN_YET = (
 )
 _NEXT = "Write the next ```repl block, which finds the answer and prints it"
 _AGAIN = f"{_NEXT}; or give your FINAL once more if it is right."
+NOT_HOW_MANY = (
+    f"The question asks for them, not for how many there are. {_NEXT}; or give FINAL(the variable)."
+)
 
 
 def only_the_question(output: str) -> str:
@@ -321,11 +326,6 @@ def not_yes_or_no(answer: str, missing: str) -> str:
     """To True or False as an answer to a question that asks for something else."""
     said = f"{answer} does not answer the question."
     return " ".join(filter(None, [said, nowhere(missing), NOT_THERE, _AGAIN]))
-
-
-def not_how_many() -> str:
-    """To a number where the question asks for all of something."""
-    return f"The question asks for them, not for how many there are. {_NEXT}; or give FINAL(the variable)."
 
 
 def never_shown(what: str) -> str:

@@ -111,27 +111,22 @@ class Session:
         rlm = self.rlm
         if self._closed:
             raise SandboxError("The session is closed.")
-        concurrency = getattr(rlm.sub, "concurrency", 4)
         if self._repl is None:
             self._repl = Sandbox(
                 self._context,
                 query=query,
-                concurrency=concurrency,
-                cell_timeout=rlm.cell_timeout,
                 memory=rlm.memory,
-                max_sub_calls=rlm.max_sub_calls,
                 kind=rlm.sandbox,
                 policy=rlm.policy,
                 cancel=cancel,
             )
-        else:
-            self._repl.attach(
-                query,
-                concurrency=concurrency,
-                cell_timeout=rlm.cell_timeout,
-                max_sub_calls=rlm.max_sub_calls,
-                cancel=cancel,
-            )
+        self._repl.attach(
+            query,
+            concurrency=getattr(rlm.sub, "concurrency", 4),
+            cell_timeout=rlm.cell_timeout,
+            max_sub_calls=rlm.max_sub_calls,
+            cancel=cancel,
+        )
         return self._repl
 
     def question(self, prompt: str, repl: Sandbox, window: int, related: Related) -> str:
@@ -140,10 +135,11 @@ class Session:
         window: the root's, in tokens.
         """
         earlier, kept = self.told(window), prompts.kept(repl.variables() if self._asked else [])
+        self._news += repl.news
+        repl.news = []
         given = [earlier, *self._news, kept, f"{prompts.describe(repl.context)}\n{self.about}".strip()]
         self._asked = True
-        lines = repl.context.get("type") == "str"
-        return prompts.first_message(given, prompt, related, lines=lines, asked_before=bool(earlier))
+        return prompts.first_message(given, prompt, related, repl.context, asked_before=bool(earlier))
 
     def told(self, window: int) -> str:
         """What was said before, in a part of a window of so many tokens."""

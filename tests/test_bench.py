@@ -227,6 +227,7 @@ def test_several_tasks_have_a_table_each_and_one_together(ollama, capsys):
         ("logs", 2),
         ("all tasks", 4),
     ]
+    assert (summary["settings"]["lines"], summary["settings"]["characters"]) == ([50], [2000])
     assert re.findall(r"^(?:niah|logs|all tasks)(?= *$)", out, re.MULTILINE) == ["niah", "logs", "all tasks"]
 
 
@@ -304,6 +305,39 @@ def test_a_record_with_other_settings_is_refused(ollama, capsys, tmp_path):
     assert record.read_bytes() == before
 
 
+def test_a_record_of_another_machine_or_server_is_refused(ollama, capsys, tmp_path):
+    record = tmp_path / "record"
+    run("--trials", "1", "--json", str(record), capsys=capsys)
+    header, *others = map(json.loads, record.read_text().splitlines())
+    header["machine"]["cores"] += 1
+    header["settings"]["ollama_host"] = "http://gpu:11434"
+    record.write_text("".join(json.dumps(entry) + "\n" for entry in [header, *others]))
+    assert bench.main(["--lines", "50", "--trials", "1", "--resume", str(record)]) == 2
+    err = capsys.readouterr().err
+    assert f"ollama_host http://gpu:11434, not {ollama.url}; cores " in err
+
+
+def test_a_model_that_is_gone_keeps_its_row_and_its_baseline_is_unavailable(ollama, capsys, tmp_path):
+    arguments = ["--trials", "1", "--no-local", "--ollama", "qwen3:0.6b"]
+    run(*arguments, "--json", str(tmp_path / "x"), capsys=capsys)
+    ollama.models = {}
+    _, _, summary = run(*arguments, "--baseline", "--resume", str(tmp_path / "x"), capsys=capsys)
+    assert [(row["method"], bool(row["unavailable"])) for row in summary["rows"]] == [
+        ("rlm", False),
+        ("one prompt", True),
+    ]
+
+
+def test_figures_are_shown_also_where_a_file_cannot_be_written(ollama, capsys, tmp_path):
+    (tmp_path / "x.png").mkdir()
+    arguments = ["--grid", "1k x 2", "--trials", "1", "--plot", str(tmp_path / "x.png")]
+    assert bench.main(arguments) == 1
+    out, err = capsys.readouterr()
+    assert "accuracy" in out
+    assert json.loads(out.splitlines()[-1])["complete"]
+    assert "Error: Cannot write" in err
+
+
 @pytest.mark.parametrize("text", ["", "[]\n", "{}\n", "no\n", '{"type": "header"}\n', "\udcff\n"])
 def test_what_is_no_record_is_refused(tmp_path, text):
     (tmp_path / "x").write_bytes(text.encode("utf-8", "surrogateescape"))
@@ -334,6 +368,7 @@ HEADER = {
         "timeout": NUMBER,
         "think": (bool, type(None)),
         "parallel": COUNT,
+        "ollama_host": TEXT,
     },
     "versions": {"rlm": TEXT, "python": TEXT},
     "machine": {"system": TEXT, "architecture": TEXT, "processor": TEXT, "cores": COUNT},
@@ -510,6 +545,18 @@ def test_what_does_not_fit_one_prompt_does_not_count():
     assert (row.n, row.accuracy, row.outcomes) == (1, 1.0, {"right": 1, "too long": 1})
 
 
+def test_a_message_is_counted_over_all_rows_of_a_model():
+    failed = replace(made(outcome="error", score=0.0), error="gone")
+    trials = [
+        failed,
+        failed,
+        replace(failed, entrant=ONE_PROMPT),
+        replace(failed, case=Case("logs", 1, 2000)),
+    ]
+    rows = bench_report.rows(trials, {}, ["niah", "logs"])
+    assert bench_report.notes(rows) == ["m: gone (4 times)"]
+
+
 def test_the_table_fits_80_columns():
     errors = [made(outcome="error", score=0, error="\x1b[2J[bold]gone")] * 2
     trials = [
@@ -645,6 +692,7 @@ def test_a_grid_may_be_one_word_or_several(words, lengths, depths):
     ("arguments", "says"),
     [
         (["--trials", "0"], "--trials: must be a whole number of at least 1"),
+        (["--seed", "-4"], "--seed: must be a whole number from 0 up"),
         (["--timeout", "0"], "--timeout: must be a number above 0"),
         (["--length", "10"], "--length: must be characters, at least 1,000"),
         (["--task", "nosuch"], "invalid choice"),

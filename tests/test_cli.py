@@ -20,6 +20,7 @@ from rich.markdown import Markdown
 from servers import FakeOllama, Reply
 
 from rlm import RLM, Cancel, cli, events
+from rlm.cli.demo import main as demo_main
 from rlm.cli.display import Display, code, markdown, prepare, summary
 from rlm.tasks import niah
 from rlm.types import SubCall, Usage
@@ -61,6 +62,14 @@ def test_the_demo_shows_the_work_and_the_answer():
     assert f"Answer: {GOLD} · right" in out
     assert "2 iterations · " in out
     assert "\x1b" not in out  # plain lines where the output is no terminal
+
+
+def test_a_default_model_of_another_provider_is_taken_as_it_is(capsys, monkeypatch):
+    monkeypatch.delenv("GROQ_API_KEY", raising=False)
+    assert demo_main([], model="groq:openai/gpt-oss-20b") == cli.WRONG_USAGE
+    out, err = capsys.readouterr()
+    assert "GROQ_API_KEY" in err
+    assert "embedded" not in out
 
 
 def test_the_demo_fails_when_the_answer_is_wrong():

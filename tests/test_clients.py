@@ -37,7 +37,7 @@ from servers import (
 )
 
 from rlm.cancel import Cancel
-from rlm.clients import failures, fit, wire
+from rlm.clients import failures, fit, llama_cpp, remote, wire
 from rlm.clients.anthropic import Anthropic, merged
 from rlm.clients.base import Options
 from rlm.clients.fit import ModelFacts
@@ -476,6 +476,16 @@ class TestContract:
         assert time.monotonic() - start < 1
         assert server.hung_up.wait(5)
 
+    def test_a_reply_that_is_as_long_as_wanted_outlives_what_comes_after_it(
+        self, connect: Callable[..., Any], server: FakeServer
+    ) -> None:
+        server.replies = [Reply("one two", stalls="within")]
+        options = Options(until=lambda text: text.startswith("one"))
+        completion = connect(chunk_timeout=0.2).complete([user("?")], options)
+        assert (completion.text.strip(), completion.finish_reason) == ("one", "stop")
+        assert completion.usage.estimated_tokens
+        assert len(server.chats) == 1
+
     def test_eight_threads_get_their_own_answers(self, client: Any, server: FakeServer) -> None:
         prompts = [f"question {n} of many" for n in range(32)]
         with ThreadPoolExecutor(8) as threads:
@@ -570,6 +580,21 @@ def ask(client: Any, *messages: Message, **options: Any) -> str:
         return client.complete(messages or [user("?")], Options(**options)).text
     finally:
         client.close()
+
+
+@pytest.mark.parametrize(("module", "name"), [(llama_cpp, "_lock"), (remote, "_opening"), (wire, "_lock")])
+def test_a_child_that_is_forked_while_a_lock_is_held_has_its_own(module: Any, name: str) -> None:
+    with getattr(module, name):
+        if not (child := os.fork()):
+            os._exit(not getattr(module, name).acquire(timeout=5))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_run_that_is_stopped_does_not_wait_for_a_model_that_another_loads() -> None:
+    cancel = Cancel()
+    cancel.set("timeout")
+    with llama_cpp._lock, pytest.raises(Cancelled), llama_cpp._alone(cancel):
+        pass
 
 
 class TestOllama:
@@ -1155,6 +1180,23 @@ class TestOpenAI:
             ask(client)
         assert KEY not in f"{caught.value} {client!r} {client.server}"
         assert "http://127.0.0.1:" in str(caught.value)
+
+
+class TestFinishReasons:
+    @pytest.mark.parametrize(
+        ("said", "taken"),
+        [("eos", "stop"), ("tool_calls", "stop"), ("length", "length"), ("model_length", "length")],
+    )
+    def test_other_servers_words_are_understood(self, said: Any, taken: str, openai: FakeOpenAI) -> None:
+        openai.replies = [Reply("half", finish=said)]
+        client = OpenAI("m", base_url=f"{openai.url}/v1", api_key="k")
+        with closing(client):
+            assert client.complete([user("?")], Options()).finish_reason == taken
+
+    @pytest.mark.parametrize("said", ["error", "insufficient_system_resource"])
+    def test_a_reply_that_was_broken_off_is_asked_for_again(self, said: Any, openai: FakeOpenAI) -> None:
+        openai.replies = [Reply("half", finish=said), Reply("whole")]
+        assert ask(OpenAI("m", base_url=f"{openai.url}/v1", api_key="k")) == "whole"
 
 
 class TestOpenRouter:

@@ -288,7 +288,7 @@ def test_a_snapshot_is_there_for_every_cell():
 def test_a_process_that_dies_between_cells_costs_the_last_cell_alone():
     with Sandbox("text", query=echo) as repl:
         repl.execute("kept = 7")
-        repl.execute("import os, threading\nlost = 8\nthreading.Timer(0.01, os._exit, [3]).start()")
+        repl.execute("import os, threading\nlost = 8\nthreading.Timer(0.05, os._exit, [3]).start()")
         time.sleep(0.1)  # between cells it stands still
         assert "exit code 3" in repl.execute("import time; time.sleep(1)").error
         assert repl.execute("kept").value == "7"

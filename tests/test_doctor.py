@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fakes import cell
@@ -75,6 +78,29 @@ def test_a_missing_model_is_named(ollama: FakeOllama, capsys: pytest.CaptureFixt
     assert "✗ Ollama at" in told
     assert '"ollama pull tinny"' in told
     assert "tiny:latest" in told
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [("fpu avx2 avx512f avx512_vnni", "of this CPU's AVX512_VNNI. "), ("fpu avx2", None), (None, None)],
+)
+def test_a_runtime_that_is_built_for_any_cpu_is_said_to_be(
+    flags: str | None,
+    told: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    cpu = tmp_path / "cpuinfo"
+    if flags:
+        cpu.write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t: none\n")
+    runtime = SimpleNamespace(get_system_info=lambda: "CPU : AVX2 = 1 | AVX512 = 1 | OPENMP = 1 | ")
+    monkeypatch.setitem(sys.modules, "xllamacpp", runtime)
+    monkeypatch.setattr("rlm.clients.llama_cpp.CPU", cpu)
+    monkeypatch.setattr("rlm.cli.doctor.find_spec", lambda _name: True)
+    doctor.main(["--host", NOBODY, "--model", "openai:none", "--no-run"])
+    hint = [line for line in capsys.readouterr().out.splitlines() if "make native" in line]
+    assert (told in hint[0]) if told else not hint
 
 
 def test_a_key_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):

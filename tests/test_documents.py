@@ -111,6 +111,8 @@ def test_a_link_is_followed_where_it_is_named(tmp_path):
     ("source", "says"),
     [
         ("~nouser/x", "There is no file or folder ~nouser/x."),
+        ("", "The name of a file is empty."),
+        (" ", "The name of a file is empty."),
         ("x" * 300, f"There is no file or folder {'x' * 300}."),
         ("a\0b", "There is no file or folder a\0b."),
         ("**/nothing", "Nothing matches **/nothing."),

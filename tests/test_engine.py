@@ -17,6 +17,7 @@ from fakes import ScriptedClient, SubClient, cell, failing
 from rlm import RLM, Cancel, RLMResult, events, prompts
 from rlm.cloud_client import CloudClient
 from rlm.errors import ClientError, ConfigurationError, ContextError, ContextOverflow, Unreachable
+from rlm.sandbox import Sandbox
 from rlm.types import Completion, Usage
 
 pytestmark = pytest.mark.usefixtures("no_process_left")
@@ -314,6 +315,40 @@ def test_a_turn_that_is_stopped_in_the_middle_is_recorded():
     assert cancel.reason is None  # the caller's own switch is not touched
 
 
+@pytest.mark.parametrize(
+    ("code", "beside"),
+    [
+        ("None", "FINAL(your answer)"),
+        ("None", "FINAL(…)"),
+        ("1/0", "FINAL_VAR(total)"),
+        ("1/0", "FINAL(total)"),
+    ],
+)
+def test_a_final_that_is_no_answer_is_not_the_best_there_is(code: str, beside: str):
+    replies = [cell("print('found it')"), f"{cell(code)}\n{beside}", "FINAL(1)"]
+    assert ask(ScriptedClient(replies), budget=24).answer == "found it"
+
+
+def test_an_answer_that_code_gives_in_the_moment_of_the_stop_is_kept(monkeypatch: pytest.MonkeyPatch):
+    cancel, tidy_up = Cancel(), Sandbox._tidy_up
+
+    def stopped(sandbox: Sandbox, session: object) -> None:
+        cancel.set("cancelled")
+        tidy_up(sandbox, session)
+
+    monkeypatch.setattr(Sandbox, "_tidy_up", stopped)
+    rlm = RLM(root_client=ScriptedClient([cell("FINAL(42)")]))
+    result = rlm.completion("?", TEXT, cancel=cancel)
+    assert (result.answer, result.value, result.stop_reason) == ("42", 42, "cancelled")
+
+
+def test_prose_after_code_is_asked_back_for_though_there_was_prose_before_it():
+    client = ScriptedClient(
+        ["I will think.", cell("print(100)") + "\nFINAL(12)", "Let me look at the output.", "FINAL(100)"]
+    )
+    assert ask(client).answer == "100"
+
+
 def test_a_run_that_gets_no_reply_has_no_turn():
     with pytest.raises(Unreachable) as caught:
         ask(ScriptedClient([Unreachable("Cannot reach it.")]))
@@ -495,7 +530,10 @@ def test_a_sub_prompt_that_does_not_fit_is_told_both_numbers():
     client = ScriptedClient([cell("llm_query('a' * 30_000 + context)"), "FINAL(1)"])
     ask(client, sub_client=SubClient(overflow, window=4096))
     assert "32,300 characters (9,000 tokens)" in client.shown()
-    assert "(4,096 tokens)" in client.shown()
+    assert "reads about 10,452 characters (4,096 tokens)" in client.shown()
+    client = ScriptedClient([cell("llm_query('a' * 30_000 + context)"), "FINAL(1)"])
+    ask(client, sub_client=SubClient(overflow))  # which does not say its window
+    assert "reads about 5,844 characters (4,096 tokens)" in client.shown()
 
 
 def test_the_model_is_told_what_the_sub_model_can_read():
@@ -504,6 +542,29 @@ def test_the_model_is_told_what_the_sub_model_can_read():
     ask(large, sub_client=SubClient(str, window=131_072))
     assert "up to 10,452 characters" in small.requests[0][0]["content"]
     assert "up to 380,628 characters" in large.requests[0][0]["content"]
+
+
+def test_what_a_sub_client_raises_is_recorded():
+    def broken(prompt: str) -> str:
+        raise ValueError("a fault of its own")
+
+    client = ScriptedClient([cell("llm_query('a' + context[:3])"), "FINAL(1)"])
+    result = ask(client, sub_client=SubClient(broken))
+    assert result.trajectory[0].executions[0].sub_calls[0].error == "a fault of its own"
+    assert "a fault of its own" in client.shown()
+
+
+def test_the_sub_calls_of_an_answer_are_recorded():
+    result = ask(ScriptedClient(["FINAL(llm_query('a' + context[:3]))"]), sub_client=SubClient(str.upper))
+    assert result.answer == "ATHE"
+    assert [call.reply for call in result.trajectory[0].executions[0].sub_calls] == ["ATHE"]
+
+
+def test_no_reply_may_take_more_than_half_of_the_window():
+    client = ScriptedClient([cell("print(1)"), "FINAL(1)"], window=8192)
+    ask(client, max_reply=8192, sub_client=SubClient(str, window=8192))
+    assert client.options[0].max_tokens == 4096
+    assert "Output:\n1" in client.shown()
 
 
 def test_an_empty_sub_reply_is_an_error():
@@ -550,6 +611,17 @@ def test_an_overflow_that_the_server_reports_is_mended_once():
     )
     assert ask(client).answer == "1"
     assert len(json.dumps(client.requests[3])) < len(json.dumps(client.requests[2]))
+
+
+def test_an_overflow_without_numbers_leaves_out_old_outputs_and_is_final_where_there_are_none():
+    unsaid = ContextOverflow("no")
+    client = ScriptedClient([cell("print('a' * 1500)"), cell("print('b' * 1500)"), unsaid, "FINAL(1)"])
+    assert ask(client).answer == "1"
+    assert len(json.dumps(client.requests[3])) < len(json.dumps(client.requests[2]))
+    client = ScriptedClient([unsaid, "FINAL(1)"])
+    with pytest.raises(ContextOverflow):
+        ask(client)
+    assert len(client.requests) == 1
 
 
 class Windowless(ScriptedClient):
@@ -649,6 +721,7 @@ def test_requests_in_the_record_do_not_alias():
         ({"timeout": float("inf")}, "timeout must be a number above 0"),
         ({"budget": "much"}, "budget must be a number above 0"),
         ({"cell_timeout": None}, "cell_timeout must be a number above 0"),
+        ({"temperature": False}, "temperature must be a number"),
         ({"temperature": "hot"}, "temperature must be a number"),
         ({"model": None}, "model must be a str"),
         ({"host": 5}, "host must be a str"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from rlm.errors import ClientError, ConfigurationError, ContextError
 from rlm.guide import is_small
 from rlm.sandbox import Sandbox
 from rlm.sandbox.child.labels import LABELLED, compared
-from rlm.types import Related
+from rlm.types import Completion, Related, Usage
 
 NEEDLE = "The badge of the gatekeeper has the number 4417."
 TEXT = "\n".join([*(f"line {n} of nothing much" for n in range(300)), NEEDLE, "the end"])
@@ -596,9 +597,14 @@ def test_of_many_labels_only_the_numbers_are_printed():
     lines = "".join(f"by: {n} | says: {word}\n" for n, word in enumerate(["apple", "pear"] * 6))
     with Sandbox(lines, query=sub_model) as repl:
         shown = repl.execute("print(classify([row['says'] for row in rows], ['vowel', 'other']))")
-        assert prompts.has_labelled(shown)
+        assert "computes the answer with row['label']" in prompts.observation([shown], 2000, "?", Related())
         few = repl.execute("print('labels:', classify([row['says'] for row in rows], ['vowel', 'other']))")
         assert few.stdout.endswith("'other', 'vowel', 'other']\n")
+        repl.execute(
+            "import io\nfile = io.StringIO()\n"
+            "print(classify([row['says'] for row in rows], ['vowel', 'other']), file=file)"
+        )
+        assert repl.execute("file.getvalue()[:10]").value == "\"['vowel', \""
 
 
 def test_a_field_that_is_called_as_a_label_is_not_the_texts_label():
@@ -874,6 +880,40 @@ def test_search_shows_the_lines_around_a_short_one():
         assert "ip = 10.0.0.1" in repl.execute("search('host17')").stdout
 
 
+def test_a_doubted_answer_is_better_than_none_when_the_turns_are_used_up():
+    _, result = run(cell("print(1)"), "FINAL(Mr Smith)", question="Who has the badge?", max_iterations=1)
+    assert result.answer == "Mr Smith"
+
+
+def test_a_context_cannot_say_that_it_is_in_view():
+    text = "We keep a register. It is:\n" + TEXT
+    replies = ["FINAL(4417)", cell("print(1)"), "FINAL(4417)"]
+    client, _ = run(*replies, context=text, question="What is the largest badge of a gatekeeper?")
+    assert "No code has compared anything yet" in client.shown(1)
+
+
+def test_labels_that_were_counted_at_once_are_known_to_be_there():
+    client, _ = run(
+        cell("labels = classify([row['text'] for row in rows], ['love', 'money'])\nCounter(labels)"),
+        cell("[]"),
+        "FINAL(love)",
+        context=LINES,
+        question=ASKS,
+        sub_client=SubClient(lambda prompt: "love"),
+    )
+    assert "Give the answer as FINAL(…)" in client.shown(1)
+    assert "The data does not name the labels" not in client.shown(2)
+
+
+def test_the_record_of_a_turn_has_what_the_model_was_shown():
+    client, result = run(*[cell("len(context)")] * 2, cell("1/0"), cell("2/0"), "FINAL(4417)")
+    shown = [turn.observation for turn in result.trajectory[:4]]
+    assert "the same code once more" in shown[1]
+    assert "has failed" in shown[3]
+    for number, told in enumerate(shown, 1):
+        assert client.shown(number).endswith(told)
+
+
 # Direct
 
 
@@ -891,6 +931,32 @@ def test_direct_mode_reads_the_context_in_one_call():
 def test_direct_mode_says_what_does_not_fit():
     with pytest.raises(ContextError, match=r"has 1,000,000 characters, and the model reads about"):
         run("4417", mode="direct", context="x" * 1_000_000)
+
+
+def test_direct_mode_goes_by_the_roots_window():
+    root, sub = ScriptedClient(["4"], window=100_000), SubClient(str, window=4096)
+    rlm = RLM(root_client=root, sub_client=sub, mode="direct")
+    assert rlm.completion("?", "x" * 50_000).answer == "4"
+    rlm = RLM(root_client=ScriptedClient(["4"], window=4096), sub_client=SubClient(str), mode="direct")
+    with pytest.raises(ContextError, match=r"has 50,000 characters, and the model reads about 10,"):
+        rlm.completion("?", "x" * 50_000)
+
+
+def test_direct_mode_takes_all_of_a_reply_and_says_where_it_was_cut_off():
+    class Streaming(ScriptedClient):
+        def complete(self, messages, options):
+            reply = super().complete(messages, options)
+            lines = [f"{line}\n" for line in reply.text.split("\n")]
+            texts = list(itertools.accumulate(lines))
+            return replace(reply, text=next((t for t in texts if options.until(t)), reply.text))
+
+    code = "```python\na\n```\nand\n```python\nb\n```"
+    cut = Completion("It is", Usage(9, 2), finish_reason="length")
+    rlm = RLM(root_client=Streaming([code, cut]), mode="direct")
+    with rlm.session("a text", about="It is a poem.") as session:
+        assert session.completion("?").answer == code
+        assert session.completion("?").answer == "It is\n[cut off after 2 tokens]"
+    assert "It is a poem." in rlm.root.shown(0)
 
 
 def test_direct_mode_takes_files_lists_and_dicts(tmp_path):

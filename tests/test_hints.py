@@ -8,7 +8,7 @@ import pytest
 
 from rlm.sandbox import Sandbox
 from rlm.sandbox.child import blocks
-from rlm.sandbox.child.finding import named, related
+from rlm.sandbox.child.finding import is_searchable, named, related
 from rlm.sandbox.child.hints import loose, unmatched
 from rlm.sandbox.child.rows import first, read
 
@@ -21,6 +21,21 @@ LOG = "\n".join(
     * 20
 )
 ROWS = [{"name": "Ada", "city": "Oslo"}, {"name": "Bo", "city": "Bergen"}]
+
+
+def test_nested_data_counts_by_all_that_is_in_it():
+    records = {"records": [{"name": "x" * 90, "nr": n} for n in range(1000)]}
+    assert is_searchable(records, 200_000)
+    assert not is_searchable(records, 90_000)
+    endless: list[object] = ["x"]
+    endless.append(endless)
+    assert not is_searchable(endless, 10_000)
+
+
+def test_words_are_found_in_any_case_also_beside_a_letter_that_grows():
+    assert [chr(n) for n in range(0x110000) if len(chr(n).lower()) > 1] == ["İ"]
+    text = "İstanbul has letters\nRefund denied\n" + "nothing here\n" * 50
+    assert related("Was there a refund?", text)[0][0].startswith("Refund denied")
 
 
 @pytest.mark.parametrize(

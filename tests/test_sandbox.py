@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from array import array
@@ -645,6 +646,51 @@ def test_what_a_thread_of_an_earlier_cell_prints_is_not_in_a_later_one(repl):
         "now = threading.Thread(target=print, args=['now'])\nnow.start(); now.join(); go.set(); gone.wait()"
     )
     assert (result.stdout, result.value) == ("now\n", "True")
+
+
+def test_what_a_stray_thread_prints_is_not_the_latest_output(repl):
+    repl.execute(
+        "import threading\n"
+        "go, gone = threading.Event(), threading.Event()\n"
+        "def late():\n    go.wait()\n    print('late')\n    gone.set()\n"
+        "threading.Thread(target=late).start()"
+    )
+    repl.execute("go.set(); gone.wait(); print(42)")
+    assert repl.execute("_").value == "42"
+
+
+def test_the_number_of_cells_that_are_lost_is_right_also_where_snapshots_failed(repl):
+    repl.execute("x = 1")
+    repl.execute("keep = []\nwhile True: keep.append(open('/dev/null'))")
+    for n in range(6):
+        repl.execute(f"x = {n}")
+    error = repl.execute("import os; os._exit(1)").error
+    lost = int(re.search(r"the last (\d+) cells", error)[1])
+    # x is what it was before those cells
+    assert repl.execute("x").value == {8: "1", 7: "1"}.get(lost, str(6 - lost))
+
+
+def test_another_context_finds_room_where_a_cell_has_taken_all_descriptors():
+    with Sandbox("first", query=echo) as repl:
+        repl.execute("keep = []\nwhile True: keep.append(open('/dev/null'))")
+        assert not repl.load("second")
+        assert repl.execute("context").value == "'second'"
+
+
+def test_a_value_without_a_text_does_not_cost_the_session(repl):
+    result = repl.execute("import math\nn = math.factorial(3000)\nprint(n)")
+    assert "Exceeds the limit (4300 digits)" in result.error
+    assert repl.execute("n.bit_length()").value == "30332"
+    with Sandbox([10**5000], query=echo) as other:
+        assert "is not subscriptable" in other.execute("x = 1\ncontext[0]['x']").error
+        assert other.execute("x").value == "1"
+
+
+def test_a_sub_call_after_the_close_is_a_clear_error():
+    with Sandbox("text", query=echo) as repl:
+        repl._pool.shutdown()
+        with pytest.raises(SandboxError, match="closed"):
+            repl.execute("llm_query('a' + context)")
 
 
 def test_cells_of_two_threads_take_turns(repl):

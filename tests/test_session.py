@@ -237,6 +237,16 @@ def test_a_repl_whose_process_is_killed_between_questions_starts_again():
         assert session.completion("Still there?").answer == "text"
 
 
+def test_variables_that_are_lost_between_questions_are_said_to_be():
+    client, rlm = scripted(cell("lost = 8"), "FINAL('ok')", "FINAL('ok')")
+    with rlm.session("text") as session:
+        session.completion("?")
+        session._repl._session._launcher.tell(3, session._repl._session._number, 9)  # SIGNAL, SIGKILL
+        session.completion("Again?")
+    assert "The session was r" in client.shown(2)
+    assert "Your variables" not in client.shown(2)
+
+
 # Another model
 
 

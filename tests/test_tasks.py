@@ -350,6 +350,11 @@ def test_a_book_that_is_not_installed_says_how_to_install_it(monkeypatch):
         book.sample(1)
 
 
+def test_a_depth_is_that_of_a_planted_sentence():
+    samples = [TASKS["book"].sample(seed, length=2_000, depth=0.5) for seed in range(10)]
+    assert {sample.kind for sample in samples} == {"planted"}
+
+
 def test_the_book_goes_on_after_its_end():
     assert len(set(book.verses())) > 30_000
     assert len(TASKS["book"].sample(2, length=5_000_000).context) >= 5_000_000
@@ -481,6 +486,7 @@ ABSENT = Sample("", "", ("The code is not in the text.",), "absence")
         # a number with part of the score
         ("42", COUNT, 1.0),
         ("There are 42 of them.", COUNT, 1.0),
+        ("42 lines have level=ERROR", COUNT, 1.0),
         ("User 44106 has 42 instances with that label.", COUNT, 1.0),
         ("From 2023-01-01 12:30 on it is 42", COUNT, 1.0),
         ("about 45", COUNT, 0.75**3),
@@ -511,6 +517,8 @@ ABSENT = Sample("", "", ("The code is not in the text.",), "absence")
         ("less common than", COMPARE, 0.0),
         ("billing is not more common than login", COMPARE, 0.0),
         ("more common than or less common than", COMPARE, 0.0),
+        ("billing: 12, login: 7, so: more common than", COMPARE, 1.0),
+        ("billing: 12, login: 7, so: less common than", COMPARE, 0.0),
         ("same frequency as", EQUAL, 1.0),
         ("They are equally common.", EQUAL, 1.0),
         ("billing is as common as login", EQUAL, 1.0),

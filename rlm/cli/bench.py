@@ -54,26 +54,37 @@ def run(args: argparse.Namespace, out: Console, cancel: Cancel, clock: Callable[
         heatmap.check(args.plot)
     benchmark = Benchmark(args, asked, cancel, clock)
     out.print(described(benchmark.header), soft_wrap=True)
+    unwritten: list[RLMError] = []
+    # what went wrong with files: the figures are shown all the same
     try:
         for model in models:
             benchmark.measure(model)
     except Cancelled:
         pass
-    rows = benchmark.rows()
+    except RLMError as error:
+        unwritten.append(error)
+    rows = bench_report.rows(benchmark.trials, benchmark.unavailable, args.task)
     summary = benchmark.summary(rows)
-    if args.plot and benchmark.trials:  # first: nobody may read all that is printed (`| head`)
-        heatmap.draw(benchmark.trials, args.plot, described(benchmark.header))
+    try:
+        benchmark.record.add(summary)
+        if args.plot and benchmark.trials:  # before the tables: nobody may read all of them (`| head`)
+            heatmap.draw(benchmark.trials, args.plot, described(benchmark.header))
+    except RLMError as error:
+        unwritten.append(error)
     for table in bench_report.tables(rows):
         out.print(table)
     for note in bench_report.notes(rows):
         out.print(Text(note), soft_wrap=not out.is_terminal)
     out.print(Text(json.dumps(summary), "dim"), soft_wrap=True)
+    for message in dict.fromkeys(map(str, unwritten)):
+        print(f"Error: {message}", file=sys.stderr)
     if cancel.reason:
         file = args.json or args.resume
         how = f"To go on: --resume {file}" if file else "With --json FILE it could have been resumed."
         print(f"Interrupted. {how}", file=sys.stderr)
         return INTERRUPTED
-    return DONE if any(trial.outcome != "error" for trial in benchmark.trials) else FAILED
+    answered = any(trial.outcome != "error" for trial in benchmark.trials)
+    return DONE if answered and not unwritten else FAILED
 
 
 class Benchmark:
@@ -110,7 +121,7 @@ class Benchmark:
         except Cancelled:
             raise
         except RLMError as error:
-            self.unavailable[entrants[0]] = str(error)
+            self.unavailable[next(one for one in entrants if todo[one])] = str(error)
             self.record.add(
                 {"type": "unavailable", "model": model.name, "provider": model.provider, "reason": str(error)}
             )
@@ -170,14 +181,10 @@ class Benchmark:
             advance()
             yield advance
 
-    def rows(self) -> list[bench_report.Row]:
-        return bench_report.rows(self.trials, self.unavailable, self.args.task)
-
     def summary(self, rows: Sequence[bench_report.Row]) -> dict[str, Any]:
-        """The last line: the header's facts and the rows. It goes into the record too."""
+        """The last line: the header's facts and the rows."""
         complete = self.cancel.reason is None
         facts = {"type": "summary", "complete": complete, "rows": list(map(bench_report.as_json, rows))}
-        self.record.add(self.header | facts)
         return self.header | facts
 
 

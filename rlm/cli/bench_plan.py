@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rlm.cli.bench_trial import Case, Entrant, Method
+from rlm.clients.ollama_server import ollama_host
 from rlm.clients.resolve import PROVIDERS
 from rlm.cloud_client import CLOUDS, choose
 from rlm.errors import ConfigurationError
@@ -72,7 +73,7 @@ def flags(description: str | None) -> argparse.ArgumentParser:
         "--length",
         type=size,
         metavar="N",
-        help="characters of the others' contexts: 20000, 100k (default), 1m",
+        help="characters of the others' contexts, and of niah's without --lines: 20000, 100k (default), 1m",
     )
     samples.add_argument(
         "--grid", nargs="+", metavar="LENGTHS x DEPTHS", help="lengths and needle depths: 10k,100k,1m x 5"
@@ -82,7 +83,7 @@ def flags(description: str | None) -> argparse.ArgumentParser:
     )
     samples.add_argument(
         "--seed",
-        type=int,
+        type=whole,
         default=0,
         metavar="N",
         help="of the first trial; the next has the next (default: 0)",
@@ -111,6 +112,12 @@ def flags(description: str | None) -> argparse.ArgumentParser:
 def count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text}")
+    return int(text)
+
+
+def whole(text: str) -> int:
+    if not text.isdecimal():  # Python's random takes -4 for 4
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 up, not {text}")
     return int(text)
 
 
@@ -204,7 +211,7 @@ def cases(args: argparse.Namespace) -> list[Case]:
         ]
     return [
         Case(task, seed, args.lines or LINES, "lines")
-        if task == "niah" and not args.length
+        if task == "niah" and (args.lines or not args.length)
         else Case(task, seed, args.length or LENGTH)
         for task in args.task
         for seed in seeds
@@ -244,4 +251,5 @@ def settings(args: argparse.Namespace, cases: Sequence[Case]) -> dict[str, Any]:
         "timeout": args.timeout,
         "think": args.think,
         "parallel": args.parallel,
+        "ollama_host": ollama_host(args.ollama_host),
     }

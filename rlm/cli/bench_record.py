@@ -31,7 +31,7 @@ def header(settings: dict[str, Any]) -> dict[str, Any]:
         "machine": {
             "system": platform.system(),
             "architecture": platform.machine(),
-            "processor": _processor(),
+            "processor": processor(),
             "cores": os.cpu_count() or 1,
         },
     }
@@ -76,7 +76,7 @@ def read(path: Path) -> tuple[dict[str, Any], list[Trial]]:
         lines.pop()
     try:
         first, *others = map(json.loads, lines)
-        if first["type"] != "header" or not {"settings", "versions"} <= set(first):
+        if first["type"] != "header" or not {"settings", "versions", "machine"} <= set(first):
             raise ValueError
         return first, [_trial(**entry) for entry in others if entry.pop("type") == "trial"]
     except (ValueError, TypeError, KeyError, AttributeError):
@@ -90,9 +90,10 @@ def check_new(path: Path) -> None:
 
 
 def check(path: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raises ConfigurationError where a record was made with other settings, or another rlm."""
-    was = {**before["settings"], "rlm": before["versions"].get("rlm")}
-    asked = {**now["settings"], "rlm": now["versions"]["rlm"]}
+    """Raises ConfigurationError where a record was made with other settings, another rlm or machine."""
+    was, asked = (
+        {**one["settings"], **one["machine"], "rlm": one["versions"].get("rlm")} for one in (before, now)
+    )
     if differ := [name for name in {**was, **asked} if was.get(name) != asked.get(name)]:
         told = "; ".join(f"{name} {_said(was.get(name))}, not {_said(asked.get(name))}" for name in differ)
         raise ConfigurationError(f"{path} was made with {told}. Repeat its settings, or begin a new record.")
@@ -110,7 +111,7 @@ def _said(value: Any) -> str:
     return json.dumps(value).replace('"', "")
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's name, where the system tells it."""
     with suppress(OSError, StopIteration):
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -166,10 +166,10 @@ def failures(row: Row) -> str:
 
 def notes(rows: Sequence[Row]) -> list[str]:
     """The messages behind the failures, once for each model."""
-    told = {}
+    told = Counter[str]()
     for row in rows:
-        for message, count in row.errors.items():
-            told[f"{row.entrant.model}: {message}"] = count
+        for message, count in row.errors.items() if row.task != ALL else ():  # which has them once more
+            told[f"{row.entrant.model}: {message}"] += count
         if row.unavailable:
             told[f"{row.entrant.model}: {row.unavailable}"] = 1
     return [printable(message) + f" ({count} times)" * (count > 1) for message, count in told.items()]

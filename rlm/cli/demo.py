@@ -15,7 +15,7 @@ from rlm.cli.display import Display, prepare, printable, summary
 from rlm.clients.llama_cpp import DEFAULT_MODEL as EMBEDDED
 from rlm.clients.ollama import Ollama
 from rlm.clients.ollama_server import tagged
-from rlm.clients.resolve import resolve
+from rlm.clients.resolve import PROVIDERS, resolve, split
 from rlm.engine import RLM
 from rlm.errors import ClientError
 from rlm.tasks import niah
@@ -42,7 +42,8 @@ def main(argv: Sequence[str] | None = None, *, model: str = MODEL) -> int:
 
 
 def run(args: argparse.Namespace, model: str, console: Console, cancel: Cancel) -> int:
-    name = args.model or (model if args.pull else available(model, args.host, console))
+    asks = not args.model and not args.pull and split(model)[0] is PROVIDERS["ollama"]
+    name = available(model, args.host, console) if asks else args.model or model
     client = resolve(name, host=args.host, pull=args.pull)
     prepare(client, console, cancel)
     sample = niah.sample(args.seed, lines=args.lines)

@@ -16,9 +16,8 @@ from rlm import __version__, sandbox
 from rlm.cancel import Cancel
 from rlm.cli import DONE, FAILED, INTERRUPTED, guarded
 from rlm.cli.display import prepare, printable
-from rlm.clients import weights
+from rlm.clients import llama_cpp, weights
 from rlm.clients.fit import available_memory
-from rlm.clients.llama_cpp import DEFAULT_MODEL as EMBEDDED
 from rlm.clients.ollama import Ollama
 from rlm.clients.ollama_server import tagged
 from rlm.clients.resolve import PROVIDERS, resolve
@@ -30,6 +29,8 @@ LENGTH = 20_000
 # characters of the haystack of the run
 TURNS, TIMEOUT = 6, 300.0
 # of the run, and its seconds
+EMBEDDED = llama_cpp.DEFAULT_MODEL
+NATIVE = "Built for this machine it reads twice as fast or more: make native"
 GOOD, BAD, NOTE = ("✓", "green"), ("✗", "red"), ("·", "dim")
 
 
@@ -111,6 +112,8 @@ class Doctor:
         here = [name for name, file in weights.KNOWN.items() if (folder / file.file).exists()]
         there = f"{', '.join(here)} downloaded" if here else "none downloaded yet"
         self.say(GOOD, f"Embedded models can run in the program: {there}.")
+        if unused := llama_cpp.unused():
+            self.say(NOTE, f"  Their runtime makes no use of this CPU's {', '.join(unused)}. {NATIVE}")
         return [f"local:{here[0] if here else EMBEDDED}"]
 
     def clouds(self) -> list[str]:

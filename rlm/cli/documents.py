@@ -91,6 +91,8 @@ class _Found:
         # reason -> number of files
 
     def add(self, source: str) -> None:
+        if not source.strip():  # else it would be the present folder
+            raise ContextError("The name of a file is empty.")
         path = Path(os.path.expanduser(source))  # unlike Path's own, leaves ~$report.docx as it is
         if os.path.isdir(path):
             return self._add_folder(Path(os.path.abspath(path)))

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from rlm.cancel import Cancel
 from rlm.clients.thinking import Reply
 from rlm.clients.wire import with_retries
-from rlm.errors import Cancelled, ClientError, RLMError
+from rlm.errors import Cancelled, ClientError, InvalidReply, ReplyTimeout, RLMError, Unreachable
 from rlm.types import Completion, Message, Usage
 
 CHARS_PER_TOKEN = 3.5
@@ -143,7 +143,8 @@ def collect(
     reply = Reply()
     usage: Usage | None = None
     finish_reason: Literal["stop", "length"] = "stop"
-    tokens, complete = 0, False
+    tokens, complete, whole = 0, False, False
+    # complete: as far as is wanted; whole: or ended by the server
     try:
         with closing(chunks) as stream:
             for chunk in stream:
@@ -156,14 +157,16 @@ def collect(
                     new = _show(reply.add(chunk.text, chunk.thinking), reply, options)
                     finish_reason = chunk.finish_reason or finish_reason
                     complete = bool(new and options.until and options.until(reply.text))
+                whole = whole or complete or chunk.finish_reason is not None
                 if complete and grace <= 0:
                     break
         options.cancel.check()
     except RLMError as error:
-        if reply.text and options.on_restart and isinstance(error, ClientError):
-            options.on_restart()
-        error.usage += usage or (estimate(messages, tokens) if tokens else Usage())
-        raise
+        if not (whole and isinstance(error, (InvalidReply, ReplyTimeout, Unreachable))):
+            if reply.text and options.on_restart and isinstance(error, ClientError):
+                options.on_restart()
+            error.usage += usage or (estimate(messages, tokens) if tokens else Usage())
+            raise  # else all that is missing is the usage
     _show(reply.end(), reply, options)
     usage = usage or estimate(messages, tokens)
     return Completion(reply.text, usage, reply.thinking.strip(), finish_reason)

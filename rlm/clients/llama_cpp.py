@@ -8,9 +8,11 @@ import json
 import logging
 import os
 import queue
+import re
 import secrets
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,11 @@ BATCH = 512
 # prompt tokens between two looks at the cancel switch, some ten seconds of a slow CPU; with fewer, a batch of
 # sub calls does not fit into one, and each of them is then read and answered for itself: a third slower
 
+FASTER = {"AVX512": "avx512f", "AVX512_VNNI": "avx512_vnni", "AVX_VNNI": "avx_vnni"}
+# instructions of x86 that read prompts faster: what llama.cpp and what Linux call them
+CPU = Path("/proc/cpuinfo")
+TICK = 0.2
+# seconds between two looks at the cancel switch while another thread loads the model
 KEPT_PROMPTS = 8
 # files of read instructions in the cache, some 30 MB each
 
@@ -39,6 +46,28 @@ logger = logging.getLogger(__name__)
 _lock = threading.Lock()
 _loaded: dict[tuple[int, Path, int], _Model] = {}
 # by process, file and window: a forked child has none of its parent's threads and loads its own
+
+
+def _forked() -> None:
+    """A child may be forked while another thread holds the lock."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
+@contextmanager
+def _alone(cancel: Cancel) -> Iterator[None]:
+    """Holds the lock, for which a run that is stopped does not wait: a model may take minutes to load."""
+    lock = _lock
+    while not lock.acquire(timeout=TICK):
+        cancel.check()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @dataclass
@@ -108,7 +137,7 @@ class LlamaCpp:
     def _load(self, on_progress: Progress | None, cancel: Cancel) -> _Model:
         path = weights.find(self.model, on_progress=on_progress, cancel=cancel)
         key = (os.getpid(), path, self._window)
-        with _lock:
+        with _alone(cancel):
             if key not in _loaded:
                 _loaded[key] = _load(path, self._window, self._threads or _cores())
             return _loaded[key]
@@ -128,7 +157,8 @@ def _load(path: Path, window: int, threads: int) -> _Model:
     params.model.path = str(path)
     api_key = secrets.token_hex()
     params.api_keys = [api_key]
-    params.slot_save_path = f"{_prompts_folder()}{os.sep}"
+    with suppress(OSError):  # without it, each process reads the instructions anew
+        params.slot_save_path = f"{_prompts_folder()}{os.sep}"
     logger.info("Loading %s with %d threads.", path, threads)
     try:
         server = xllamacpp.Server(params)
@@ -154,6 +184,19 @@ def settings(xllamacpp: Any, window: int, threads: int) -> Any:
     return params
 
 
+def unused() -> list[str]:
+    """Which of FASTER this CPU has and llama.cpp is built without; none where Linux does not say."""
+    import xllamacpp
+
+    built = xllamacpp.get_system_info()
+    try:
+        flags = re.search(r"^flags\s*:(.*)", CPU.read_text(), re.MULTILINE)
+    except OSError:
+        return []
+    has = flags[1].split() if flags else []
+    return [name for name, flag in FASTER.items() if flag in has and f"{name} = 1" not in built]
+
+
 def _prompts_folder() -> Path:
     folder = weights.cache_folder() / "prompts"
     folder.mkdir(parents=True, exist_ok=True)
@@ -166,13 +209,16 @@ def _read_instructions(model: _Model, given: Sequence[Message], cancel: Cancel) 
     They are the greater part of a first prompt, and always the same; a CPU takes seconds to read them. What
     llama.cpp makes of them is kept in a file of some 30 MB, which has nothing of the user's data.
     """
-    with _lock:
+    with _alone(cancel):
         text = "\n\n".join(message["content"] for message in given)
         if any(text.startswith(known) for known in model.instructions):
             return
         model.instructions.add(text)
         name = hashlib.sha256(f"{model.identity}\n{text}".encode()).hexdigest()[:32]
-        file = _prompts_folder() / name
+        try:
+            file = _prompts_folder() / name
+        except OSError:  # a cache that cannot be written
+            return
         if file.exists() and _slot(model, "restore", name):
             file.touch()
             return
@@ -186,10 +232,12 @@ def _read_instructions(model: _Model, given: Sequence[Message], cancel: Cancel) 
         }
         for _ in _stream(model.server, request, cancel):
             pass
-        if _slot(model, "save", f"{name}.part"):
-            os.replace(f"{file}.part", file)
-        for old in sorted(file.parent.iterdir(), key=lambda path: -path.stat().st_mtime)[KEPT_PROMPTS:]:
-            old.unlink(missing_ok=True)
+        part = f"{name}.{os.getpid()}.part"
+        with suppress(OSError):  # another process tidies up too, and a file that is missing costs only time
+            if _slot(model, "save", part):
+                os.replace(file.with_name(part), file)
+            for old in sorted(file.parent.iterdir(), key=lambda path: -path.stat().st_mtime)[KEPT_PROMPTS:]:
+                old.unlink(missing_ok=True)
 
 
 def _slot(model: _Model, action: str, name: str) -> bool:
@@ -241,9 +289,14 @@ def _stream(server: Any, request: dict[str, Any], cancel: Cancel) -> Generator[C
     thread.start()  # no daemon: Python must not end while llama.cpp is at work
     with cancel.calling(lambda: items.put(_END)):
         try:
+            finished = False
             while (data := items.get()) is not _END:
-                yield _chunk(data)
+                chunk = _chunk(data)
+                finished = finished or chunk.finish_reason is not None
+                yield chunk
             cancel.check()
+            if not finished:
+                raise InvalidReply("llama.cpp's reply ended without its end.")
         finally:
             left.set()
             thread.join(1.0)  # until its slot is free, so that the next turn finds its cache there

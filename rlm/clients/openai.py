@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from rlm.clients import failures, wire
 from rlm.clients.base import Chunk, Options
 from rlm.clients.sdk import SDKClient, number
-from rlm.errors import RequestRefused
+from rlm.errors import InvalidReply, RequestRefused
 from rlm.types import Message, Usage
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ OPTIONAL = (
     "reasoning",
 )
 # parameters that a reply can do without
+CUT_OFF = ("length", "model_length", "max_tokens")
+BROKEN_OFF = ("error", "abort", "insufficient_system_resource")
+# finish reasons: also Mistral's; vLLM's and DeepSeek's
 LEVELS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 # of reasoning; no model has them all
 WINDOW_FIELDS = ("max_model_len", "context_length", "context_window", "max_context_length", "n_ctx")
@@ -204,7 +207,9 @@ def _chunk(event: Any) -> Chunk:
     text, thinking = delta.content or delta.refusal or "", thinking if isinstance(thinking, str) else ""
     if not choice.finish_reason:
         return Chunk(text, thinking, usage)
-    return Chunk(text, thinking, usage, "length" if choice.finish_reason == "length" else "stop")
+    if choice.finish_reason in BROKEN_OFF:
+        raise InvalidReply(f"The provider broke off its reply: {choice.finish_reason}.")
+    return Chunk(text, thinking, usage, "length" if choice.finish_reason in CUT_OFF else "stop")
 
 
 def _usage(usage: Any) -> Usage:

@@ -18,6 +18,16 @@ T = TypeVar("T")
 _opening = threading.Lock()
 
 
+def _forked() -> None:
+    """A child may be forked while another thread holds the lock."""
+    global _opening
+    _opening = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
 class Remote(Generic[T]):
     """Base of a client whose model runs in a server. `T` is its pool of connections.
 

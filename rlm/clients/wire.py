@@ -37,6 +37,17 @@ LONGEST_PAUSE = 60.0
 logger = logging.getLogger(__name__)
 
 _lock = threading.Lock()
+
+
+def _forked() -> None:
+    """A child may be forked while another thread holds the lock."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
 _loops: dict[int, asyncio.AbstractEventLoop] = {}
 
 

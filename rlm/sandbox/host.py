@@ -104,6 +104,8 @@ class Sandbox:
         self._counting, self._one_at_a_time = threading.Lock(), threading.Lock()
         self._hit: list[str] = []
         # limits that the present cell has hit
+        self.news: list[str] = []
+        # what has become of the session where no cell could tell; whoever tells of it clears it
         self._pool = _pool(concurrency)
         self._underway: int | str | None = None
         # id of an order that was given and whose end has not been seen
@@ -160,21 +162,23 @@ class Sandbox:
             self._cancel = Cancel()  # that of an earlier run stays thrown
             with self._counting:
                 self._at_work = True
-            done = self._handed_over(context) if sys.platform != "win32" else {}
-            if done.get("error"):
-                raise ContextError(f"Cannot use {named(context)}: {str(done['error'])[:500]}.")
-            before, self._context = self._context, context
-            if kept := "context" in done:
-                self.context = believable(done["context"])
-            else:
-                self._session.close()
-                try:
-                    self._start()
-                except BaseException:  # then the next cell starts it with the present one
-                    self._context = before
-                    raise
-            self._rest()
-            return kept
+            try:
+                done = self._handed_over(context) if sys.platform != "win32" else {}
+                if done.get("error"):
+                    raise ContextError(f"Cannot use {named(context)}: {str(done['error'])[:500]}.")
+                before, self._context = self._context, context
+                if kept := "context" in done:
+                    self.context = believable(done["context"])
+                else:
+                    self._session.close()
+                    try:
+                        self._start()
+                    except BaseException:  # then the next cell starts it with the present one
+                        self._context = before
+                        raise
+                return kept
+            finally:
+                self._rest()
 
     def stop(self, *, recover: bool = True) -> str:
         """Ends a cell that was left when a run was cancelled, so that further ones can run.
@@ -299,7 +303,11 @@ class Sandbox:
         except WorkerDied as death:
             if death.limit and death.limit not in self._hit:
                 self._hit.append(death.limit)
-            said = f"{str(death) or self._session.how_it_ended()} {self._recover()}"
+            how = str(death) or self._session.how_it_ended()
+            became = self._recover()
+            said = f"{how} {became}"
+            if order["do"] in ("variables", "related"):  # no cell whose error would tell of it
+                self.news.append(said)
             self._underway = None
             self._done["error"] = "\n".join(str(text) for text in (self._done.get("error"), said) if text)
         self._rest()
@@ -362,7 +370,8 @@ class Sandbox:
 
         def echo(connection: Connection, _clock: _Clock, number: object, prompt: object) -> None:
             if prompt == word:
-                connection.send({"do": "reply", "id": number, "text": word})
+                reply = {"do": "reply", "id": number, "text": word}
+                connection.send(reply, patience=limits.CHECK_TIMEOUT)
             else:  # of a thread that an earlier cell has left running
                 self._call(connection, _Clock(0.0, lambda: 0.0), number, prompt)
 
@@ -441,7 +450,10 @@ class Sandbox:
         clock.pause()
         if query is self._query:
             self.on_call(prompt)
-        self._pool.submit(self._answer, query, connection, clock, number, prompt)
+        try:
+            self._pool.submit(self._answer, query, connection, clock, number, prompt)
+        except RuntimeError:  # closed by another thread
+            raise SandboxError("The sandbox is closed.") from None
 
     def _refuse(self, _prompt: str) -> str:
         raise RLMError(self._told("sub_calls"))

@@ -76,11 +76,8 @@ class Launcher:
 
     def tell(self, do: Do, session: int, argument: int = 0) -> None:
         """Asks for what has no answer; where the launcher is gone, so are all its sessions."""
-        with self._lock:
-            try:
-                self._control.sendall(REQUEST.pack(do, session, argument))
-            except OSError:
-                return
+        with self._lock, suppress(OSError):
+            self._control.sendall(REQUEST.pack(do, session, argument))
 
     def ask(self, do: Do, session: int, argument: int = 0) -> int:
         """Asks for what has an answer; GONE where the launcher has ended."""

@@ -51,8 +51,8 @@ class Process(Session):
     def order(self, order: Mapping[str, Any], *, snapshot: bool) -> None:
         self.thaw()
         theirs = None
+        self._cells += snapshot
         if snapshot and self._missed < limits.MISSED:
-            self._cells += 1
             with suppress(OSError):  # this process has no more descriptors: it goes on without a snapshot
                 ours, theirs = socket.socketpair()
                 self._spares.append(_Snapshot(self._cells, ours))

@@ -32,7 +32,7 @@ def sample(seed: int, *, length: int = LENGTH, depth: float | None = None) -> Sa
     while left > 0:
         passage.append(book[(place + len(passage)) % len(book)])
         left -= len(passage[-1]) + 1
-    kind = stream.choice(["planted", "count"])
+    kind = stream.choice(["planted", "count"]) if depth is None else "planted"
     if kind == "planted":
         number, item = stream.code(), stream.choice(haystack.WORDS)
         needle = f"And the number upon the {item} of the gatekeeper was {number}."

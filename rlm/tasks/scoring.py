@@ -112,14 +112,13 @@ def date(answer: str, sample: Sample) -> float:
 
 def comparison(answer: str, sample: Sample) -> float:
     """More common, less common or the same, of the first choice in comparison with the second."""
-    found = [
-        (match.start(), name) for name, pattern in _RELATIONS.items() if (match := pattern.search(answer))
-    ]
+    found = [(match, name) for name, pattern in _RELATIONS.items() if (match := pattern.search(answer))]
     if len(found) != 1:
         return 0.0
-    place, relation = found[0]
-    first, second = (answer.casefold().rfind(name, 0, place) for name in sample.choices)
-    if second > first:  # it compares the second with the first
+    match, relation = found[0]
+    first, second = (answer.casefold().rfind(name, 0, match.start()) for name in sample.choices)
+    as_asked = re.fullmatch(r"\W*(?:than|as)\W*", answer[match.end() :])  # names before it are only told of
+    if second > first and not as_asked:  # it compares the second with the first
         relation = {MORE: LESS, LESS: MORE, SAME: SAME}[relation]
     return float(relation == sample.gold)
 
@@ -160,12 +159,13 @@ def _codes(text: str) -> set[str]:
 def _asked(answer: str, sample: Sample) -> set[float]:
     """The numbers of an answer, or else number words, without those that it repeats from the question.
 
-    Of a sum that is written out, what follows the last "=".
+    Of a sum that is written out, what follows the last "=", if there is a number.
     """
-    result = answer.rpartition("=")[2]
-    words = re.findall(r"[a-z]+", result.lower())
-    given = _numbers(result) or {float(_COUNTED.index(word)) for word in words if word in _COUNTED}
-    return given - (_numbers(sample.question) - {float(sample.gold)})
+    for text in (answer.rpartition("=")[2], answer):
+        words = re.findall(r"[a-z]+", text.lower())
+        if given := _numbers(text) or {float(_COUNTED.index(word)) for word in words if word in _COUNTED}:
+            return given - (_numbers(sample.question) - {float(sample.gold)})
+    return set()
 
 
 def _numbers(text: str) -> set[float]:

@@ -33,6 +33,9 @@ MANY = 10_000
 # lines or items with a word, after which it is taken to be in too many to tell anything
 LARGEST = 50_000_000
 # characters in which words are looked for, or 250 times the items
+CONTAINERS = (dict, list, tuple, set, frozenset)
+NUMBER = 8
+# characters that a value counts for which is no text
 STOP_WORDS = frozenset(
     "about according all and answer any are can clearly context data did does find for from give has have "
     "how into its line lines many most much name names not number of often question say says suggests tell "
@@ -103,7 +106,7 @@ def matches(regex: re.Pattern[str], text: Any) -> Iterator[tuple[int, str]]:
                 start, end = _line(text, match.start(), match.end())
                 yield start, text[max(start, match.start() - AROUND) : min(end, match.end() + AROUND)]
         return
-    if not isinstance(text, (dict, list, tuple, set, frozenset)):
+    if not isinstance(text, CONTAINERS):
         raise TypeError(f"search looks through a str, list or dict, not {type(text).__name__}")
     for index, (key, entry) in enumerate(_entries(text)):
         if found := regex.search(entry):
@@ -301,17 +304,24 @@ def is_searchable(text: Any, most: int = LARGEST) -> bool:
     """Whether words can be looked for in it, within a second or two."""
     if isinstance(text, str):
         return len(text) <= most
-    if not isinstance(text, (dict, list, tuple, set, frozenset)) or len(text) > most // 250:
+    if not isinstance(text, CONTAINERS) or len(text) > most // 250:
         return False
-    values = text.values() if isinstance(text, dict) else text
-    return sum(len(value) for value in values if isinstance(value, str)) <= most
+    waiting: list[Any] = [text]
+    while waiting and most >= 0:
+        value = waiting.pop()
+        if not isinstance(value, CONTAINERS):
+            most -= len(value) if isinstance(value, (str, bytes)) else NUMBER
+            continue
+        most -= 2 * len(value) + 2  # data that contains itself comes to an end too
+        if most >= 0:
+            waiting += [*value, *value.values()] if isinstance(value, dict) else value
+    return most >= 0
 
 
 def _with_stem(stems: list[str], text: Any) -> Iterator[Iterator[tuple[object, str]]]:
     """For each stem, where it is: a line's or an item's place, and what to show of it."""
     if isinstance(text, str):
-        lower = text.lower()
-        lower = lower if len(lower) == len(text) else text  # some letters have a longer lower case
+        lower = text.replace("İ", "i").lower()  # the only letter whose lower case is longer
         for stem in stems:
             yield _lines_with(stem, lower, text)
         return

@@ -52,14 +52,12 @@ def receive(kind: str, size: int | None, path: str, channel: Channel) -> Any:
         raise
 
 
-def read_open(kind: str, descriptor: int | None) -> Any:
+def read_open(kind: str, descriptor: int) -> Any:
     """The context in an open file: UTF-8 text, or any plain value as marshal writes it. Closes the file.
 
     Raises:
         UnicodeDecodeError, OSError: as above.
     """
-    if descriptor is None:
-        raise OSError("no file came with the order")
     with io.FileIO(descriptor, "rb") as file:
         return read(file) if kind == "text" else marshal.loads(file.readall())
 

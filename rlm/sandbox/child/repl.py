@@ -16,7 +16,7 @@ import threading
 import types
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from threading import get_ident
 from typing import Any
 
@@ -258,9 +258,9 @@ class Repl:
 
         Of many labels that classify has counted it shows nothing: their numbers are there already.
         """
-        if self._said and len(self._said) > SHOWN_ITEMS and len(values) == 1 and values[0] is self._said:
-            return
-        if not options.get("file"):
+        if not options.get("file") and not self.output.is_stray():
+            if self._said and len(self._said) > SHOWN_ITEMS and len(values) == 1 and values[0] is self._said:
+                return
             if len(self._shown) <= MOST_SHOWN:
                 self._shown.append(values[0] if len(values) == 1 else values)
             values = tuple(value if isinstance(value, str) else _shown(value) for value in values)
@@ -470,7 +470,8 @@ class Repl:
         text, limits = explain(error), []
         if isinstance(error, (AttributeError, IndexError, KeyError, TypeError, ValueError)):
             hint = next((hint for said, hint in HINTS.items() if said in text), "")
-            text += self._gap(text) or hint or self._reminder(error, text, code)
+            with suppress(Exception):  # data may be anything
+                text += self._gap(text) or hint or self._reminder(error, text, code)
             if isinstance(error, LookupError | AttributeError) and (told := self._hint(code, "")):
                 text += f"\n{told}"
         no_thread = isinstance(error, RuntimeError) and "can't start new thread" in text

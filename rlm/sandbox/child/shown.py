@@ -8,6 +8,7 @@ import itertools
 import re
 import sys
 import traceback
+from contextlib import suppress
 from threading import enumerate as threads
 from threading import get_native_id  # both as they are before any cell
 from typing import Any
@@ -49,13 +50,17 @@ class Output(io.TextIOBase):
     def clear(self) -> None:
         self.head, self.tail, self.dropped = "", "", 0
 
+    def is_stray(self) -> bool:
+        """Whether the thread that asks is none of this cell's."""
+        return get_native_id() in self.strays
+
     def writable(self) -> bool:
         return True
 
     def write(self, text: str) -> int:
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        if get_native_id() in self.strays:
+        if self.is_stray():
             return sys.__stdout__.write(text) if sys.__stdout__ else len(text)
         room = self.limit * 2 // 3 - len(self.head)
         self.head += text[:room] if room > 0 else ""
@@ -98,10 +103,11 @@ def explain(error: BaseException) -> str:
     except Exception as unprintable:  # an exception's own __str__ may raise anything
         lines.append(f"{type(error).__name__}: <its text cannot be shown: {type(unprintable).__name__}>")
     text = "".join(lines).strip()
-    if isinstance(error, NameError):
-        text += _meant(error) if "Did you mean" not in text else ""
-    elif frames:
-        text += _variables(error, frames[-1].line or "")
+    with suppress(Exception):  # a value may have no text, such as a number of too many digits
+        if isinstance(error, NameError):
+            text += _meant(error) if "Did you mean" not in text else ""
+        elif frames:
+            text += _variables(error, frames[-1].line or "")
     return clip(text, 4000)
 
 
