@@ -15,6 +15,7 @@ A_SUPERLATIVE = re.compile(
 )
 # what only code can find, unless a line says it
 ALL = re.compile(r"\b(?:list|name|give|show|find) (?:all|every|each)\b|\bwhich \w+s\b", re.IGNORECASE)
+PAIRS = re.compile(r"\bpairs?\b", re.IGNORECASE)
 A_CHOICE = re.compile(r"\bor (?!(?:is|are|not|none)\b)", re.IGNORECASE)
 # whose answer is in the question
 A_NAME = re.compile(r"\A\s*(?:who|whose|whom|which|where)\b", re.IGNORECASE)

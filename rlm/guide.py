@@ -22,6 +22,8 @@ _LINES = re.compile(r"(?s)(?!.*(?:count\(|findall|finditer|Counter)).*\bfor (?:l
 # code that goes from line to line and counts none of what is in them
 _READS = re.compile(r"\b(?:context|rows)\b|\bsearch\(")
 # in code that goes through the data, and not only through what earlier code has found
+_TWINS = re.compile(r"\(\s*(['\"]?[\w.-]+['\"]?),\s*\1\s*\)")
+# a pair of one thing with itself
 _NAMES = re.compile(r"\b[A-Z]\w+(?: [A-Z]\w+)+")
 # of two words or more
 
@@ -83,6 +85,8 @@ class Guide:
                 if not cell.error and output not in NOTHING
             ]
             return prompts.only_the_question((good[-1].value or good[-1].stdout) if good else "")
+        if (twins := _TWINS.search(answer)) and asks.PAIRS.search(self.question):
+            return prompts.of_one_and_the_same(twins[0])
         counted = said and said <= numbers and cells and "len(" in cells[-1].code
         if counted and asks.ALL.search(self.question):
             return prompts.NOT_HOW_MANY

@@ -328,6 +328,11 @@ def not_yes_or_no(answer: str, missing: str) -> str:
     return " ".join(filter(None, [said, nowhere(missing), NOT_THERE, _AGAIN]))
 
 
+def of_one_and_the_same(pair: str) -> str:
+    """To an answer of pairs, of which one has the same thing twice."""
+    return f"{pair} is no pair of two. itertools.combinations(…, 2) gives each pair once. {_AGAIN}"
+
+
 def never_shown(what: str) -> str:
     """To an answer with a number or a name that the model has not been shown."""
     return f"No output shows {what}. {_AGAIN}"

@@ -880,6 +880,23 @@ def test_search_shows_the_lines_around_a_short_one():
         assert "ip = 10.0.0.1" in repl.execute("search('host17')").stdout
 
 
+@pytest.mark.parametrize(
+    ("question", "answer", "doubted"),
+    [
+        ("Which pairs of badges are near each other?", "[(4417, 4417), (4417, 300)]", True),
+        ("Which pair of names is the same?", "('line', 'line')", True),
+        ("Which pairs of badges are near each other?", "[(4417, 300)]", False),
+        ("Where is the badge?", "at (300, 300)", False),
+    ],
+)
+def test_a_pair_of_one_thing_with_itself_is_asked_back_for(question, answer, doubted):
+    final = f"FINAL({answer!r})"
+    client, result = run(cell("print(4417, 300, 'line')"), final, final, question=question)
+    assert result.answer == answer
+    assert len(client.requests) == 2 + doubted
+    assert ("is no pair of two" in client.shown()) == doubted
+
+
 def test_a_doubted_answer_is_better_than_none_when_the_turns_are_used_up():
     _, result = run(cell("print(1)"), "FINAL(Mr Smith)", question="Who has the badge?", max_iterations=1)
     assert result.answer == "Mr Smith"

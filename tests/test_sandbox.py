@@ -677,6 +677,13 @@ def test_another_context_finds_room_where_a_cell_has_taken_all_descriptors():
         assert repl.execute("context").value == "'second'"
 
 
+def test_product_is_there_where_it_is_called_and_stays_a_name_for_data(repl):
+    assert repl.execute("list(product('ab', [1]))").value == "[('a', 1), ('b', 1)]"
+    assert repl.execute("for product in ['lamp']: pass\nproduct").value == "'lamp'"
+    with Sandbox("text", query=echo) as other:
+        assert "NameError" in other.execute("print(product)").error
+
+
 def test_a_value_without_a_text_does_not_cost_the_session(repl):
     result = repl.execute("import math\nn = math.factorial(3000)\nprint(n)")
     assert "Exceeds the limit (4300 digits)" in result.error

@@ -5,7 +5,6 @@ Source: https://platform.claude.com/docs/en/api/messages
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -13,7 +12,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from rlm.clients import wire
 from rlm.clients.base import CHARS_PER_TOKEN, Chunk, Options
 from rlm.clients.sdk import SDKClient, number
 from rlm.errors import RequestRefused
@@ -39,30 +37,7 @@ class Anthropic(SDKClient):
     first_timeout, chunk_timeout: seconds of silence allowed before the reply and within it.
     """
 
-    def __init__(
-        self,
-        model: str,
-        *,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        label: str = "Anthropic",
-        variable: str = "ANTHROPIC_API_KEY",
-        name: str | None = None,
-        window: int | None = None,
-        first_timeout: float = wire.FIRST_BYTE_TIMEOUT,
-        chunk_timeout: float = wire.CHUNK_TIMEOUT,
-    ) -> None:
-        super().__init__(
-            model,
-            name=name or model,
-            label=label,
-            variable=variable,
-            base_url=base_url or os.environ.get("ANTHROPIC_BASE_URL") or BASE_URL,
-            api_key=api_key,
-            window=window,
-            first_timeout=first_timeout,
-            chunk_timeout=chunk_timeout,
-        )
+    LABEL, PREFIX, ADDRESS = "Anthropic", "ANTHROPIC", BASE_URL
 
     def _sdk(self) -> ModuleType:
         import anthropic

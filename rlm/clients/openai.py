@@ -5,14 +5,13 @@ Source: https://platform.openai.com/docs/api-reference/chat
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import AsyncIterator, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from rlm.clients import failures, wire
+from rlm.clients import failures
 from rlm.clients.base import Chunk, Options
 from rlm.clients.sdk import SDKClient, number
 from rlm.errors import InvalidReply, RequestRefused
@@ -62,31 +61,14 @@ class OpenAI(SDKClient):
     first_timeout, chunk_timeout: seconds of silence allowed before the reply and within it.
     """
 
+    LABEL, PREFIX, ADDRESS = "OpenAI", "OPENAI", BASE_URL
+
     def __init__(
-        self,
-        model: str,
-        *,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        label: str = "OpenAI",
-        variable: str = "OPENAI_API_KEY",
-        name: str | None = None,
-        window: int | None = None,
-        first_timeout: float = wire.FIRST_BYTE_TIMEOUT,
-        chunk_timeout: float = wire.CHUNK_TIMEOUT,
+        self, model: str, *, base_url: str | None = None, api_key: str | None = None, **options: Any
     ) -> None:
-        super().__init__(
-            model,
-            name=name or model,
-            label=label,
-            variable=variable,
-            base_url=base_url or os.environ.get("OPENAI_BASE_URL") or BASE_URL,
-            # The key in the environment belongs to the provider, not to whatever listens on this machine.
-            api_key=api_key or (NO_KEY if base_url and failures.on_this_machine(base_url) else None),
-            window=window,
-            first_timeout=first_timeout,
-            chunk_timeout=chunk_timeout,
-        )
+        # The key in the environment belongs to the provider, not to whatever listens on this machine.
+        api_key = api_key or (NO_KEY if base_url and failures.on_this_machine(base_url) else None)
+        super().__init__(model, base_url=base_url, api_key=api_key, **options)
 
     def _sdk(self) -> ModuleType:
         import openai

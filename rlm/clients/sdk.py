@@ -7,6 +7,7 @@ The SDKs of OpenAI and Anthropic have the same exceptions, and both leave the HT
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import AsyncIterator, Sequence
 from types import ModuleType
 from typing import Any
@@ -32,28 +33,30 @@ class SDKClient(Remote[Any]):
     """
 
     concurrency = 8
+    LABEL = PREFIX = ADDRESS = ""
+    # the provider's name, that of its environment variables (…_API_KEY and …_BASE_URL), and its API's address
 
     def __init__(
         self,
         model: str,
         *,
-        name: str,
-        label: str,
-        variable: str,
-        base_url: str,
-        api_key: str | None,
-        window: int | None,
-        first_timeout: float,
-        chunk_timeout: float,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        label: str | None = None,
+        variable: str | None = None,
+        name: str | None = None,
+        window: int | None = None,
+        first_timeout: float = wire.FIRST_BYTE_TIMEOUT,
+        chunk_timeout: float = wire.CHUNK_TIMEOUT,
     ) -> None:
         self.model = model
-        self.name = name
-        self.base_url = base_url
-        self.server = f"{label} at {failures.public(base_url)}"
+        self.name = name or model
+        self.base_url = base_url or os.environ.get(f"{self.PREFIX}_BASE_URL") or self.ADDRESS
+        self._label = label or self.LABEL
+        self.server = f"{self._label} at {failures.public(self.base_url)}"
         self.first_timeout = first_timeout
         self.chunk_timeout = chunk_timeout
-        self._label = label
-        self._variable = variable
+        self._variable = variable or f"{self.PREFIX}_API_KEY"
         self._window = window
         self._window_settled = window is not None
         self._given_key = api_key

@@ -67,6 +67,8 @@ READY_NAMES = {
     for name in names.split()
 }
 # the same, from the modules named; no name that a model would give to data of its own
+READY_CALLS = {"product": "itertools"}
+# the same where they are called
 
 
 HINTS = {
@@ -421,6 +423,10 @@ class Repl:
                 left.value = text.lower()
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             return
+        if node.func.id in READY_CALLS and node.func.id not in self.names:
+            self.names[node.func.id] = getattr(
+                importlib.import_module(READY_CALLS[node.func.id]), node.func.id
+            )
         if node.func.id == "FINAL_VAR" and any(isinstance(argument, ast.Name) for argument in node.args):
             node.func.id = "FINAL"  # the variable itself, not its name
         if self.names.get("context") is not None and node.func.id in ("llm_query", "llm_query_batched"):
