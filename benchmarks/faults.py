@@ -123,7 +123,7 @@ FAULTS = (
     Fault("nothing but thinking", instead("", thinking="so so so", finish="length"), NO_ANSWER),
     Fault("thinking in the text", instead("<think>so so so</think>"), NO_ANSWER, mended=(FIRST, LAST)),
     Fault("thinking that never ends", instead("<think>so so so", finish="length"), NO_ANSWER),
-    Fault("prompt that does not fit", instead(failure="overflow"), ContextOverflow, mended=(FIRST, LAST)),
+    Fault("prompt that does not fit", instead(failure="overflow"), ContextOverflow, mended=()),
     Fault("no usage told", but(usage="none")),
     Fault("usage of nothing", but(usage="zero")),
     Fault("usage beyond reason", but(usage="huge")),

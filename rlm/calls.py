@@ -129,8 +129,8 @@ class Calls:
             call = replace(call, error=error, usage=overflow.usage)
             raise ClientError(error) from overflow
         except Exception as error:  # a client of the user's own may raise anything
-            usage = call.usage + getattr(error, "usage", Usage())
-            call = replace(call, error=str(error) or type(error).__name__, usage=usage)
+            usage = error.usage if isinstance(error, RLMError) else Usage()
+            call = replace(call, error=str(error) or type(error).__name__, usage=call.usage + usage)
             raise
         finally:
             call = replace(call, seconds=time.monotonic() - began)

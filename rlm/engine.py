@@ -27,7 +27,18 @@ from rlm.sandbox import Kind, Policy, Sandbox
 from rlm.sandbox.host import validate
 from rlm.sandbox.limits import CELL_TIMEOUT, LEAST_MEMORY, MEMORY, SUB_CALLS
 from rlm.session import Session
-from rlm.types import Action, Answer, Completion, Execution, Iteration, Mode, Related, RLMResult, StopReason
+from rlm.types import (
+    Action,
+    Answer,
+    Completion,
+    Execution,
+    Final,
+    Iteration,
+    Mode,
+    Related,
+    RLMResult,
+    StopReason,
+)
 
 DEFAULT_MODEL = "qwen3:4b"
 MAX_LOOPS = 4
@@ -247,12 +258,12 @@ class _Run:
     def read(self) -> Answer:
         """Asks the root with the whole context in its prompt."""
         given = [self.session.told(self.calls.root_window), self.session.about]
-        text = self.session.text(self.calls.root_capacity - sum(map(len, given)))
+        text = self.session.text(self.calls.root_capacity - sum(map(len, [*given, self.prompt])))
         self.started({"type": "str", "length": len(text)}, 1)
         history = History(prompts.DIRECT, prompts.whole(self.prompt, text, given))
         with self.turn() as turn:
             turn.reply = self.calls.ask_root(history)
-            final = parse(turn.reply.text).final
+            final = parse(turn.reply.text, cut=turn.reply.finish_reason == "length").final
         answer = final.text if final else whole_or_marked(turn.reply)
         return Answer(answer, answer)
 
@@ -296,6 +307,8 @@ class _Run:
         """Records a cell, with the sub calls since the one before."""
         execution = replace(execution, sub_calls=self.calls.take_sub_calls())
         turn.executions.append(execution)
+        if execution.stdout.strip() or execution.value:
+            self._uncounted = ""  # what came before has been looked into
         for limit in execution.limits:
             self.emit(events.LimitHit(limit))
         self.emit(events.CellFinished(execution))
@@ -309,9 +322,7 @@ class _Run:
             return executions[-1].final, ""
         failed = bool(executions and executions[-1].error)
         if final and final.kind != "text" and not failed:
-            named = repl.resolve(final)
-            if asked := self.calls.take_sub_calls():  # by an expression
-                executions.append(replace(named, sub_calls=asked))
+            named = self.resolve(repl, final, turn)
             if named.final:
                 return named.final, ""
             if final.kind == "variable" or (named.error and not _is_placeholder(final.text)):
@@ -333,6 +344,18 @@ class _Run:
         if final:
             return Answer(final.text, final.value if _is_json(final.value) else final.text), ""
         return (None, "") if executions else self.without_code(turn.reply)
+
+    def resolve(self, repl: Sandbox, final: Final, turn: _Turn) -> Execution:
+        """What the FINAL names, if it names a variable or an expression."""
+        try:
+            named = repl.resolve(final)
+        except Cancelled:
+            self.session.keep_repl()
+            self.executed(turn, repl.stopped(f"FINAL({final.text})"))
+            raise
+        if named.final and (asked := self.calls.take_sub_calls()):  # by the expression
+            turn.executions.append(replace(named, sub_calls=asked))
+        return named
 
     def without_code(self, reply: Completion) -> tuple[Answer | None, str]:
         """A reply with neither code nor FINAL: asks for one; prose that the model insists on is an answer."""

@@ -27,7 +27,7 @@ from rlm.cli.bench_plan import MODELS, grid
 from rlm.cli.bench_trial import Case, Entrant, OnePrompt, Trial, trial
 from rlm.clients.resolve import PROVIDERS
 from rlm.engine import RLM
-from rlm.errors import Cancelled, ClientError, ConfigurationError
+from rlm.errors import Cancelled, ClientError, ConfigurationError, RLMError
 from rlm.tasks import book
 from rlm.types import Completion, Usage
 
@@ -336,6 +336,16 @@ def test_figures_are_shown_also_where_a_file_cannot_be_written(ollama, capsys, t
     assert "accuracy" in out
     assert json.loads(out.splitlines()[-1])["complete"]
     assert "Error: Cannot write" in err
+
+
+def test_a_run_whose_record_breaks_off_says_that_it_is_not_complete(ollama, capsys, tmp_path, monkeypatch):
+    def full(record: bench_record.Record, entry: dict[str, Any]) -> None:
+        raise RLMError("Cannot write x: No space left on device.")
+
+    monkeypatch.setattr(bench_record.Record, "add", full)
+    code, out, summary = run("--trials", "2", "--json", str(tmp_path / "x"), capsys=capsys)
+    assert (code, summary["complete"]) == (1, False)
+    assert "accuracy" in out
 
 
 @pytest.mark.parametrize("text", ["", "[]\n", "{}\n", "no\n", '{"type": "header"}\n', "\udcff\n"])

@@ -481,7 +481,7 @@ class TestContract:
     ) -> None:
         server.replies = [Reply("one two", stalls="within")]
         options = Options(until=lambda text: text.startswith("one"))
-        completion = connect(chunk_timeout=0.2).complete([user("?")], options)
+        completion = connect(chunk_timeout=1.0).complete([user("?")], options)
         assert (completion.text.strip(), completion.finish_reason) == ("one", "stop")
         assert completion.usage.estimated_tokens
         assert len(server.chats) == 1
@@ -582,6 +582,7 @@ def ask(client: Any, *messages: Message, **options: Any) -> str:
         client.close()
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize(("module", "name"), [(llama_cpp, "_lock"), (remote, "_opening"), (wire, "_lock")])
 def test_a_child_that_is_forked_while_a_lock_is_held_has_its_own(module: Any, name: str) -> None:
     with getattr(module, name):

@@ -288,9 +288,9 @@ def test_a_snapshot_is_there_for_every_cell():
 def test_a_process_that_dies_between_cells_costs_the_last_cell_alone():
     with Sandbox("text", query=echo) as repl:
         repl.execute("kept = 7")
-        repl.execute("import os, threading\nlost = 8\nthreading.Timer(0.05, os._exit, [3]).start()")
-        time.sleep(0.1)  # between cells it stands still
-        assert "exit code 3" in repl.execute("import time; time.sleep(1)").error
+        repl.execute("import os, threading\nlost = 8\nthreading.Timer(0.5, os._exit, [3]).start()")
+        time.sleep(0.6)  # between cells it stands still
+        assert "exit code 3" in repl.execute("import time; time.sleep(5)").error
         assert repl.execute("kept").value == "7"
 
 

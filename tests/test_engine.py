@@ -329,15 +329,18 @@ def test_a_final_that_is_no_answer_is_not_the_best_there_is(code: str, beside: s
     assert ask(ScriptedClient(replies), budget=24).answer == "found it"
 
 
-def test_an_answer_that_code_gives_in_the_moment_of_the_stop_is_kept(monkeypatch: pytest.MonkeyPatch):
-    cancel, tidy_up = Cancel(), Sandbox._tidy_up
+@pytest.mark.parametrize("replies", [[cell("FINAL(42)")], [cell("total = 42"), "FINAL(total)"]])
+def test_an_answer_that_is_given_in_the_moment_of_the_stop_is_kept(replies, monkeypatch):
+    cancel, tidy_up, cells = Cancel(), Sandbox._tidy_up, []
 
     def stopped(sandbox: Sandbox, session: object) -> None:
-        cancel.set("cancelled")
+        cells.append(session)
+        if len(cells) == len(replies):
+            cancel.set("cancelled")
         tidy_up(sandbox, session)
 
     monkeypatch.setattr(Sandbox, "_tidy_up", stopped)
-    rlm = RLM(root_client=ScriptedClient([cell("FINAL(42)")]))
+    rlm = RLM(root_client=ScriptedClient(replies))
     result = rlm.completion("?", TEXT, cancel=cancel)
     assert (result.answer, result.value, result.stop_reason) == ("42", 42, "cancelled")
 

@@ -902,6 +902,12 @@ def test_a_doubted_answer_is_better_than_none_when_the_turns_are_used_up():
     assert result.answer == "Mr Smith"
 
 
+def test_what_code_finds_after_a_doubt_is_better_than_the_doubted_answer():
+    replies = ["FINAL(9999)", cell("print(42)"), "FINAL(42)"]
+    _, result = run(*replies, question="How many badges are there?", budget=24)
+    assert (result.answer, result.stop_reason) == ("42", "budget")
+
+
 def test_a_context_cannot_say_that_it_is_in_view():
     text = "We keep a register. It is:\n" + TEXT
     replies = ["FINAL(4417)", cell("print(1)"), "FINAL(4417)"]
@@ -968,11 +974,12 @@ def test_direct_mode_takes_all_of_a_reply_and_says_where_it_was_cut_off():
             return replace(reply, text=next((t for t in texts if options.until(t)), reply.text))
 
     code = "```python\na\n```\nand\n```python\nb\n```"
-    cut = Completion("It is", Usage(9, 2), finish_reason="length")
-    rlm = RLM(root_client=Streaming([code, cut]), mode="direct")
+    cut = [Completion(text, Usage(9, 2), finish_reason="length") for text in ("It is", "FINAL(It is")]
+    rlm = RLM(root_client=Streaming([code, *cut]), mode="direct")
     with rlm.session("a text", about="It is a poem.") as session:
         assert session.completion("?").answer == code
         assert session.completion("?").answer == "It is\n[cut off after 2 tokens]"
+        assert session.completion("?").answer == "FINAL(It is\n[cut off after 2 tokens]"
     assert "It is a poem." in rlm.root.shown(0)
 
 

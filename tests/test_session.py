@@ -243,7 +243,7 @@ def test_variables_that_are_lost_between_questions_are_said_to_be():
         session.completion("?")
         session._repl._session._launcher.tell(3, session._repl._session._number, 9)  # SIGNAL, SIGKILL
         session.completion("Again?")
-    assert "The session was r" in client.shown(2)
+    assert "The session was rolled back to before your latest cell" in client.shown(2)
     assert "Your variables" not in client.shown(2)
 
 

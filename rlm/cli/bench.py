@@ -64,13 +64,15 @@ def run(args: argparse.Namespace, out: Console, cancel: Cancel, clock: Callable[
     except RLMError as error:
         unwritten.append(error)
     rows = bench_report.rows(benchmark.trials, benchmark.unavailable, args.task)
-    summary = benchmark.summary(rows)
-    try:
-        benchmark.record.add(summary)
-        if args.plot and benchmark.trials:  # before the tables: nobody may read all of them (`| head`)
-            heatmap.draw(benchmark.trials, args.plot, described(benchmark.header))
-    except RLMError as error:
-        unwritten.append(error)
+    summary = benchmark.summary(rows, complete=not (cancel.reason or unwritten))
+    writes: list[Callable[[], object]] = [lambda: benchmark.record.add(summary)]
+    if args.plot and benchmark.trials:
+        writes.append(lambda: heatmap.draw(benchmark.trials, args.plot, described(benchmark.header)))
+    for write in writes:  # before the tables: nobody may read all of them (`| head`)
+        try:
+            write()
+        except RLMError as error:
+            unwritten.append(error)
     for table in bench_report.tables(rows):
         out.print(table)
     for note in bench_report.notes(rows):
@@ -181,9 +183,8 @@ class Benchmark:
             advance()
             yield advance
 
-    def summary(self, rows: Sequence[bench_report.Row]) -> dict[str, Any]:
+    def summary(self, rows: Sequence[bench_report.Row], *, complete: bool) -> dict[str, Any]:
         """The last line: the header's facts and the rows."""
-        complete = self.cancel.reason is None
         facts = {"type": "summary", "complete": complete, "rows": list(map(bench_report.as_json, rows))}
         return self.header | facts
 

@@ -218,6 +218,14 @@ def cases(args: argparse.Namespace) -> list[Case]:
     ]
 
 
+def address(host: str | None) -> str:
+    """Ollama's, "" where it is none: then no model of it takes part, or each says so."""
+    try:
+        return ollama_host(host)
+    except ConfigurationError:
+        return ""
+
+
 def grid(words: Sequence[str]) -> tuple[list[int], list[float]]:
     """Lengths and depths: "10k,100k,1m x 5" has five depths from 0 to 1, "10k x 0,0.5,1" has these."""
     lengths, _, depths = re.sub(r"\s", "", "".join(words)).lower().partition("x")
@@ -251,5 +259,5 @@ def settings(args: argparse.Namespace, cases: Sequence[Case]) -> dict[str, Any]:
         "timeout": args.timeout,
         "think": args.think,
         "parallel": args.parallel,
-        "ollama_host": ollama_host(args.ollama_host),
+        "ollama_host": address(args.ollama_host),
     }

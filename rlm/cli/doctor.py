@@ -30,7 +30,7 @@ LENGTH = 20_000
 TURNS, TIMEOUT = 6, 300.0
 # of the run, and its seconds
 EMBEDDED = llama_cpp.DEFAULT_MODEL
-NATIVE = "Built for this machine it reads twice as fast or more: make native"
+NATIVE = "In a checkout, make native builds one that may read twice as fast."
 GOOD, BAD, NOTE = ("✓", "green"), ("✗", "red"), ("·", "dim")
 
 
@@ -112,7 +112,12 @@ class Doctor:
         here = [name for name, file in weights.KNOWN.items() if (folder / file.file).exists()]
         there = f"{', '.join(here)} downloaded" if here else "none downloaded yet"
         self.say(GOOD, f"Embedded models can run in the program: {there}.")
-        if unused := llama_cpp.unused():
+        try:
+            unused = llama_cpp.unused()
+        except RLMError as error:
+            self.say(BAD, str(error))
+            return []
+        if unused:
             self.say(NOTE, f"  Their runtime makes no use of this CPU's {', '.join(unused)}. {NATIVE}")
         return [f"local:{here[0] if here else EMBEDDED}"]
 

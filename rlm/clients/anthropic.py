@@ -37,7 +37,7 @@ class Anthropic(SDKClient):
     first_timeout, chunk_timeout: seconds of silence allowed before the reply and within it.
     """
 
-    LABEL, PREFIX, ADDRESS = "Anthropic", "ANTHROPIC", BASE_URL
+    LABEL, KEY, WHERE, ADDRESS = "Anthropic", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", BASE_URL
 
     def _sdk(self) -> ModuleType:
         import anthropic

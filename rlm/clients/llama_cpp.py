@@ -48,26 +48,19 @@ _loaded: dict[tuple[int, Path, int], _Model] = {}
 # by process, file and window: a forked child has none of its parent's threads and loads its own
 
 
-def _forked() -> None:
-    """A child may be forked while another thread holds the lock."""
-    global _lock
-    _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+if hasattr(os, "register_at_fork"):  # a child may be forked while another thread holds it
+    os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined]
 
 
 @contextmanager
 def _alone(cancel: Cancel) -> Iterator[None]:
     """Holds the lock, for which a run that is stopped does not wait: a model may take minutes to load."""
-    lock = _lock
-    while not lock.acquire(timeout=TICK):
+    while not _lock.acquire(timeout=TICK):
         cancel.check()
     try:
         yield
     finally:
-        lock.release()
+        _lock.release()
 
 
 @dataclass
@@ -143,7 +136,7 @@ class LlamaCpp:
             return _loaded[key]
 
 
-def _load(path: Path, window: int, threads: int) -> _Model:
+def _runtime() -> Any:
     # libgomp's threads spin while they wait, and with another busy process on the machine that costs both of
     # them more than half their speed. A short spin loses nothing on an idle machine. Read when libgomp loads.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
@@ -153,6 +146,11 @@ def _load(path: Path, window: int, threads: int) -> _Model:
         raise ConfigurationError(
             "The embedded model needs xllamacpp, which is not installed: pip install 'rlm-ollama[local]'"
         ) from error
+    return xllamacpp
+
+
+def _load(path: Path, window: int, threads: int) -> _Model:
+    xllamacpp = _runtime()
     params = settings(xllamacpp, window, threads)
     params.model.path = str(path)
     api_key = secrets.token_hex()
@@ -186,9 +184,7 @@ def settings(xllamacpp: Any, window: int, threads: int) -> Any:
 
 def unused() -> list[str]:
     """Which of FASTER this CPU has and llama.cpp is built without; none where Linux does not say."""
-    import xllamacpp
-
-    built = xllamacpp.get_system_info()
+    built = _runtime().get_system_info()
     try:
         flags = re.search(r"^flags\s*:(.*)", CPU.read_text(), re.MULTILINE)
     except OSError:
@@ -220,7 +216,8 @@ def _read_instructions(model: _Model, given: Sequence[Message], cancel: Cancel) 
         except OSError:  # a cache that cannot be written
             return
         if file.exists() and _slot(model, "restore", name):
-            file.touch()
+            with suppress(OSError):  # it is kept longer so; a cache that cannot be written is of use too
+                os.utime(file)
             return
         user = Message(role="user", content="")
         request = {

@@ -61,7 +61,7 @@ class OpenAI(SDKClient):
     first_timeout, chunk_timeout: seconds of silence allowed before the reply and within it.
     """
 
-    LABEL, PREFIX, ADDRESS = "OpenAI", "OPENAI", BASE_URL
+    LABEL, KEY, WHERE, ADDRESS = "OpenAI", "OPENAI_API_KEY", "OPENAI_BASE_URL", BASE_URL
 
     def __init__(
         self, model: str, *, base_url: str | None = None, api_key: str | None = None, **options: Any

@@ -17,15 +17,8 @@ T = TypeVar("T")
 
 _opening = threading.Lock()
 
-
-def _forked() -> None:
-    """A child may be forked while another thread holds the lock."""
-    global _opening
-    _opening = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+if hasattr(os, "register_at_fork"):  # a child may be forked while another thread holds it
+    os.register_at_fork(after_in_child=_opening._at_fork_reinit)  # type: ignore[attr-defined]
 
 
 class Remote(Generic[T]):

@@ -33,8 +33,8 @@ class SDKClient(Remote[Any]):
     """
 
     concurrency = 8
-    LABEL = PREFIX = ADDRESS = ""
-    # the provider's name, that of its environment variables (…_API_KEY and …_BASE_URL), and its API's address
+    LABEL = KEY = WHERE = ADDRESS = ""
+    # the provider's name, the environment variables of its key and of another address, and its API's address
 
     def __init__(
         self,
@@ -51,12 +51,12 @@ class SDKClient(Remote[Any]):
     ) -> None:
         self.model = model
         self.name = name or model
-        self.base_url = base_url or os.environ.get(f"{self.PREFIX}_BASE_URL") or self.ADDRESS
+        self.base_url = base_url or os.environ.get(self.WHERE) or self.ADDRESS
         self._label = label or self.LABEL
         self.server = f"{self._label} at {failures.public(self.base_url)}"
         self.first_timeout = first_timeout
         self.chunk_timeout = chunk_timeout
-        self._variable = variable or f"{self.PREFIX}_API_KEY"
+        self._variable = variable or self.KEY
         self._window = window
         self._window_settled = window is not None
         self._given_key = api_key

@@ -38,15 +38,8 @@ logger = logging.getLogger(__name__)
 
 _lock = threading.Lock()
 
-
-def _forked() -> None:
-    """A child may be forked while another thread holds the lock."""
-    global _lock
-    _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+if hasattr(os, "register_at_fork"):  # a child may be forked while another thread holds it
+    os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined]
 
 _loops: dict[int, asyncio.AbstractEventLoop] = {}
 

@@ -304,10 +304,11 @@ class Sandbox:
             if death.limit and death.limit not in self._hit:
                 self._hit.append(death.limit)
             how = str(death) or self._session.how_it_ended()
-            became = self._recover()
-            said = f"{how} {became}"
             if order["do"] in ("variables", "related"):  # no cell whose error would tell of it
+                said = f"{how} {self._recover()}"
                 self.news.append(said)
+            else:
+                said = f"{how} {self._recover('this cell')}"
             self._underway = None
             self._done["error"] = "\n".join(str(text) for text in (self._done.get("error"), said) if text)
         self._rest()
@@ -378,12 +379,15 @@ class Sandbox:
         done = self._obeyed({"do": "check", "id": word}, clock, 0.0, echo)
         return json.dumps(done.get("shown")).replace(word, "")
 
-    def _recover(self) -> str:
-        """Puts another process in the place of one that is broken, and says what that means."""
+    def _recover(self, latest: str = "your latest cell") -> str:
+        """Puts another process in the place of one that is broken, and says what that means.
+
+        latest: the cell that has broken it, or after which it broke.
+        """
         assert self._session
         self._check_open()
         if cells := self._session.roll_back():
-            back = "this cell" if cells == 1 else f"the last {cells} cells"
+            back = latest if cells == 1 else f"the last {cells} cells"
             return f"The session was rolled back to before {back}: older variables are kept."
         self._session.close()
         try:
@@ -452,8 +456,9 @@ class Sandbox:
             self.on_call(prompt)
         try:
             self._pool.submit(self._answer, query, connection, clock, number, prompt)
-        except RuntimeError:  # closed by another thread
-            raise SandboxError("The sandbox is closed.") from None
+        except RuntimeError:
+            self._check_open()  # closed by another thread
+            raise
 
     def _refuse(self, _prompt: str) -> str:
         raise RLMError(self._told("sub_calls"))

@@ -17,7 +17,9 @@ import types
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout, suppress
-from threading import get_ident
+from threading import __excepthook__ as show_error  # all as they are before any cell
+from threading import enumerate as threads
+from threading import get_ident, get_native_id
 from typing import Any
 
 from rlm.sandbox.child.finding import (
@@ -129,6 +131,8 @@ class Repl:
         self.output_limit = output_limit
         self.memory = memory
         self.final: dict[str, Any] | None = None
+        self.strays: set[int | None] = set()
+        # native ids of the threads that earlier cells have left running
         self._labels: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
         # what classify has found, by labels with their meanings, then by text
         self._has_labelled = False
@@ -260,7 +264,7 @@ class Repl:
 
         Of many labels that classify has counted it shows nothing: their numbers are there already.
         """
-        if not options.get("file") and not self.output.is_stray():
+        if not options.get("file"):
             if self._said and len(self._said) > SHOWN_ITEMS and len(values) == 1 and values[0] is self._said:
                 return
             if len(self._shown) <= MOST_SHOWN:
@@ -310,7 +314,7 @@ class Repl:
         done: dict[str, Any] = {"limits": []}
         self.final = self._said = None
         self.stop_asked = False
-        self.output.begin()
+        self.strays = {thread.native_id for thread in threads()} - {get_native_id()}
         with redirect_stdout(self.output), redirect_stderr(self.output):
             try:
                 self.running = True
@@ -516,6 +520,11 @@ class Repl:
         first = next(iter(context.items() if isinstance(context, dict) else context))
         some = f"{first[0]!r}: {show(first[1], 200)}" if isinstance(context, dict) else show(first, 200)
         return f"\n(`context` is a {kind} of {size} items, such as {some})"
+
+    def thread_failed(self, how: threading.ExceptHookArgs) -> None:
+        """Shows the error of a thread of this cell; that of an earlier one's is none of its output."""
+        if get_native_id() not in self.strays:
+            show_error(how)
 
     def stop(self, *_signal: object) -> None:
         """Ends the running cell; a signal handler."""

@@ -6,11 +6,8 @@ import difflib
 import io
 import itertools
 import re
-import sys
 import traceback
 from contextlib import suppress
-from threading import enumerate as threads
-from threading import get_native_id  # both as they are before any cell
 from typing import Any
 
 from rlm.sandbox.child.rows import brief, first
@@ -38,21 +35,10 @@ class Output(io.TextIOBase):
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.strays: set[int | None] = set()
-        # native ids of threads that are none of this cell's
-        self.clear()
-
-    def begin(self) -> None:
-        """A new cell: what threads of earlier ones print from now on is none of its output."""
-        self.strays = {thread.native_id for thread in threads()} - {get_native_id()}
         self.clear()
 
     def clear(self) -> None:
         self.head, self.tail, self.dropped = "", "", 0
-
-    def is_stray(self) -> bool:
-        """Whether the thread that asks is none of this cell's."""
-        return get_native_id() in self.strays
 
     def writable(self) -> bool:
         return True
@@ -60,8 +46,6 @@ class Output(io.TextIOBase):
     def write(self, text: str) -> int:
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        if self.is_stray():
-            return sys.__stdout__.write(text) if sys.__stdout__ else len(text)
         room = self.limit * 2 // 3 - len(self.head)
         self.head += text[:room] if room > 0 else ""
         self.tail += text[max(room, 0) :]

@@ -87,6 +87,7 @@ class Worker(Server):
         """Puts back what a cell may have changed of the interpreter for the cells after it."""
         self.builtins.update(self.intact)
         sys.stdout = sys.stderr = self.repl.output
+        threading.excepthook = self.repl.thread_failed
         signal.signal(signal.SIGINT, self.repl.stop)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         signal.signal(signal.SIGCONT, signal.SIG_DFL)
