@@ -59,7 +59,7 @@ class Calls:
         self.root_reply, self.sub_reply = map(self._most, (self.root_window, self.sub_window))
         self.root_capacity = _capacity(self.root_window, self.root_reply)
         self.capacity = _capacity(self.sub_window, self.sub_reply)
-        # characters that the sub model reads at once
+        # characters that the root and the sub model read at once
         self.shown = min(20_000, max(2_000, self.root_window * 3 // 16))
         # characters of an observation
 

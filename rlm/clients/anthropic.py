@@ -37,7 +37,8 @@ class Anthropic(SDKClient):
     first_timeout, chunk_timeout: seconds of silence allowed before the reply and within it.
     """
 
-    LABEL, KEY, WHERE, ADDRESS = "Anthropic", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", BASE_URL
+    LABEL, ADDRESS = "Anthropic", BASE_URL
+    KEY_VARIABLE, ADDRESS_VARIABLE = "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"
 
     def _sdk(self) -> ModuleType:
         import anthropic

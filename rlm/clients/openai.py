@@ -61,7 +61,8 @@ class OpenAI(SDKClient):
     first_timeout, chunk_timeout: seconds of silence allowed before the reply and within it.
     """
 
-    LABEL, KEY, WHERE, ADDRESS = "OpenAI", "OPENAI_API_KEY", "OPENAI_BASE_URL", BASE_URL
+    LABEL, ADDRESS = "OpenAI", BASE_URL
+    KEY_VARIABLE, ADDRESS_VARIABLE = "OPENAI_API_KEY", "OPENAI_BASE_URL"
 
     def __init__(
         self, model: str, *, base_url: str | None = None, api_key: str | None = None, **options: Any

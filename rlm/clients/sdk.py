@@ -33,7 +33,7 @@ class SDKClient(Remote[Any]):
     """
 
     concurrency = 8
-    LABEL = KEY = WHERE = ADDRESS = ""
+    LABEL = KEY_VARIABLE = ADDRESS_VARIABLE = ADDRESS = ""
     # the provider's name, the environment variables of its key and of another address, and its API's address
 
     def __init__(
@@ -51,12 +51,12 @@ class SDKClient(Remote[Any]):
     ) -> None:
         self.model = model
         self.name = name or model
-        self.base_url = base_url or os.environ.get(self.WHERE) or self.ADDRESS
+        self.base_url = base_url or os.environ.get(self.ADDRESS_VARIABLE) or self.ADDRESS
         self._label = label or self.LABEL
         self.server = f"{self._label} at {failures.public(self.base_url)}"
         self.first_timeout = first_timeout
         self.chunk_timeout = chunk_timeout
-        self._variable = variable or self.KEY
+        self._variable = variable or self.KEY_VARIABLE
         self._window = window
         self._window_settled = window is not None
         self._given_key = api_key

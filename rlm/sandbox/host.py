@@ -202,7 +202,7 @@ class Sandbox:
                 self._tidy_up(self._session)
                 said = ""
             except WorkerDied:
-                said = self._recover() if recover else ""
+                said = self._recover("your latest cell") if recover else ""
             self._underway = None
             self._rest()
             return said
@@ -303,12 +303,10 @@ class Sandbox:
         except WorkerDied as death:
             if death.limit and death.limit not in self._hit:
                 self._hit.append(death.limit)
+            between_cells = order["do"] in ("variables", "related")
             how = str(death) or self._session.how_it_ended()
-            if order["do"] in ("variables", "related"):  # no cell whose error would tell of it
-                said = f"{how} {self._recover()}"
-                self.news.append(said)
-            else:
-                said = f"{how} {self._recover('this cell')}"
+            said = f"{how} {self._recover('your latest cell' if between_cells else 'this cell')}"
+            self.news += [said] * between_cells  # no cell's error would tell of it
             self._underway = None
             self._done["error"] = "\n".join(str(text) for text in (self._done.get("error"), said) if text)
         self._rest()
@@ -379,7 +377,7 @@ class Sandbox:
         done = self._obeyed({"do": "check", "id": word}, clock, 0.0, echo)
         return json.dumps(done.get("shown")).replace(word, "")
 
-    def _recover(self, latest: str = "your latest cell") -> str:
+    def _recover(self, latest: str) -> str:
         """Puts another process in the place of one that is broken, and says what that means.
 
         latest: the cell that has broken it, or after which it broke.

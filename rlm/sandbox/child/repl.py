@@ -413,8 +413,8 @@ class Repl:
         """Mends or refuses what small models often write, before any of the cell has run."""
         if isinstance(node, ast.Name) and node.id in READY_MODULES and node.id not in self.names:
             self.names[node.id] = importlib.import_module(node.id)
-        if isinstance(node, ast.Name) and node.id in READY_NAMES and node.id not in self.names:
-            self.names[node.id] = getattr(importlib.import_module(READY_NAMES[node.id]), node.id)
+        if isinstance(node, ast.Name):
+            self._make_ready(node.id, READY_NAMES)
         if isinstance(node, ast.Import):  # what is there already, as if it were a module
             node.names = [name for name in node.names if name.name not in self.given.keys() | {"context"}]
             node.names = node.names or [ast.copy_location(ast.alias("builtins", "_"), node)]
@@ -427,14 +427,16 @@ class Repl:
                 left.value = text.lower()
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             return
-        if node.func.id in READY_CALLS and node.func.id not in self.names:
-            self.names[node.func.id] = getattr(
-                importlib.import_module(READY_CALLS[node.func.id]), node.func.id
-            )
+        self._make_ready(node.func.id, READY_CALLS)
         if node.func.id == "FINAL_VAR" and any(isinstance(argument, ast.Name) for argument in node.args):
             node.func.id = "FINAL"  # the variable itself, not its name
         if self.names.get("context") is not None and node.func.id in ("llm_query", "llm_query_batched"):
             _refuse_without_data(node, self.names["context"])
+
+    def _make_ready(self, name: str, modules: dict[str, str]) -> None:
+        """Imports a name that has a module there, unless there is such a variable."""
+        if name in modules and name not in self.names:
+            self.names[name] = getattr(importlib.import_module(modules[name]), name)
 
     def _give_rows(self) -> None:
         """Reads the rows of the context, when a cell first names them."""
