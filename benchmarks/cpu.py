@@ -119,15 +119,19 @@ def measure(model: str, name: str) -> dict[str, float]:
 
 
 def _labels_a_second(client: llama_cpp.LlamaCpp) -> float:
-    def answer(prompt: str) -> str:
+    def answer(prompt: str) -> dict[str, Any]:
         message: Any = [{"role": "user", "content": prompt}]
-        return client.complete(message, options=Options(max_tokens=16, temperature=0.0)).text
+        return {"text": client.complete(message, options=Options(max_tokens=16, temperature=0.0)).text}
 
     source = SOURCES[0]
     texts = [text for some in zip(*source.instances.values(), strict=False) for text in some][:LABELS]
     with ThreadPoolExecutor(8) as pool:
         began = time.monotonic()
-        labels.read(texts, source.meanings, {}, lambda asked: list(pool.map(answer, asked)))
+
+        def ask(prompts: list[str]) -> list[dict[str, Any]]:
+            return list(pool.map(answer, prompts))
+
+        labels.Labels(source.meanings).read(texts, ask, ask)
         return len(texts) / (time.monotonic() - began)
 
 

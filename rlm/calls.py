@@ -31,6 +31,8 @@ HEAT, HOTTEST = 0.3, 1.2
 # what each sign of a loop adds to the temperature: nothing breaks one but another sampling or another prompt
 MIN_P = 0.25
 # of a small root: it seldom recovers from an unlikely token
+LIKELY = 20
+# first tokens of a label's reply that are asked for; Ollama tells no more
 RECORDED = 2000
 # characters of a sub call's prompt and reply in the record
 
@@ -110,18 +112,19 @@ class Calls:
         """Tells of a sub call that the code has asked for; one of a batch may have to wait for others."""
         self.emit(events.SubCallStarted(clip(prompt, RECORDED)))
 
-    def ask_sub(self, prompt: str) -> str:
+    def ask_sub(self, prompt: str) -> Completion:
         """Answers `llm_query`: one sub call. Runs in several threads at once."""
         call, began = SubCall(clip(prompt, RECORDED), ""), time.monotonic()
         options = self._sub_options()
-        if prompt.startswith(ASKED) and options.temperature is not None:
-            options = replace(options, temperature=0.0)  # one sample in ten would be another label
+        if prompt.startswith(ASKED):
+            cold = None if options.temperature is None else 0.0  # one sample in ten would be another label
+            options = replace(options, temperature=cold, likely=LIKELY)
         try:
             reply = self._complete(self.rlm.sub, [{"role": "user", "content": prompt}], options)
             call = replace(call, reply=clip(reply.text.strip(), RECORDED), usage=reply.usage)
             if not call.reply:
                 raise ClientError("the model's reply was empty; ask in another way")
-            return whole_or_marked(reply)
+            return replace(reply, text=whole_or_marked(reply))
         except ContextOverflow as overflow:
             window = overflow.window or self.sub_window
             capacity = _capacity(window, min(self.sub_reply, window // 2))

@@ -9,7 +9,7 @@ from typing import Any
 from rlm import asks
 from rlm.sandbox.child.finding import words
 from rlm.sandbox.child.hints import NOTHING
-from rlm.sandbox.child.labels import COUNTED, LABELLED
+from rlm.sandbox.child.labels import COUNTED, LABELLED, PAIRED
 from rlm.sandbox.child.shown import clip
 from rlm.types import Execution, Related
 
@@ -78,7 +78,7 @@ def _told(related: Related, kind: str = "lines") -> str:
     return nowhere(related.missing)
 
 
-UNLABELLED = ("labels", "labels of each")
+UNLABELLED = ("labels", "labels of each", "labels of pairs")
 _LABELS = "The data does not name the labels: first have each text read with classify."
 _LABELLED = "The label of a row is row['label'], not in its text. Write other code."
 _STRANGE = "No line has a word of the question. These are unlike all others:\n{}"
@@ -199,7 +199,9 @@ def _observe(execution: Execution, limit: int) -> str:
     return "\n".join(parts) or "Output: nothing. Use print(...) to see a value."
 
 
-_LABELS_TOLD = re.compile(rf"{re.escape(LABELLED)}.*((?:\n`by_\w+`{re.escape(COUNTED)}.*)*)\s*\Z")
+_LABELS_TOLD = re.compile(
+    rf"{re.escape(LABELLED)}.*((?:\n`\w+`(?:{re.escape(COUNTED)}|{re.escape(PAIRED)}).*)*)\s*\Z"
+)
 
 
 def _compute(last: Execution) -> str:
@@ -207,7 +209,7 @@ def _compute(last: Execution) -> str:
     told = None if last.value else _LABELS_TOLD.search(last.stdout)
     if not told:
         return ""
-    given = " or ".join([*re.findall(r"^`by_\w+`", told[1], re.MULTILINE), "row['label']"])
+    given = " or ".join([*re.findall(r"^`\w+`", told[1], re.MULTILINE), "row['label']"])
     return f"Write the next ```repl block, which computes the answer with {given} and prints it."
 
 

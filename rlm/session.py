@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from rlm.sandbox.context import as_text, checked
 
 if TYPE_CHECKING:
     from rlm.engine import RLM
-    from rlm.types import Related, RLMResult
+    from rlm.types import Query, Related, RLMResult
 
 SHARE = 4
 # the part of the root's window that earlier questions may take: one in so many
@@ -106,7 +105,7 @@ class Session:
 
     # What a run asks for
 
-    def repl(self, query: Callable[[str], str], *, cancel: Cancel) -> Sandbox:
+    def repl(self, query: Query, *, cancel: Cancel) -> Sandbox:
         """The REPL for one run's cells; it is started if it is not there."""
         rlm = self.rlm
         if self._closed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypedDict
 
@@ -50,6 +51,12 @@ class Completion:
     # "length": max_tokens ran out, the text is cut
     lost: Usage = Usage()
     # the part of usage that went into attempts without a reply
+    likely: Mapping[str, float] = field(default_factory=dict)
+    # the likeliest first tokens with their log probabilities, where they were asked for and the server tells
+
+
+Query = Callable[[str], str | Completion]
+# answers the prompt of a sub call
 
 
 @dataclass(frozen=True)
@@ -103,8 +110,9 @@ class Related:
     missing: str = ""
     # a name in the question that is nowhere in the context
     unsaid: str = ""
-    # of it: "labels", which are not written there ("labels of each", where it compares the values of a field;
-    # "labelled" once they have been read), or "words", of which none is; the lines are then others
+    # of it: "labels", which are not written there ("labels of each", where it compares the values of a field,
+    # "labels of pairs", where it asks for pairs of them; "labelled" once they have been read), or "words", of
+    # which none is; the lines are then others
     named: dict[str, str] = field(default_factory=dict)
     # names, numbers and quotations of the question that are there, each with the field it is in, or ""
 

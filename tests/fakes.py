@@ -55,7 +55,7 @@ class SubClient:
     name = "sub"
 
     def __init__(
-        self, answer: Callable[[str], str], *, concurrency: int = 4, window: int | None = None
+        self, answer: Callable[[str], str | Completion], *, concurrency: int = 4, window: int | None = None
     ) -> None:
         self.answer = answer
         self.concurrency = concurrency
@@ -76,7 +76,8 @@ class SubClient:
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
         try:
-            return Completion(self.answer(prompt), Usage(100, 10))
+            reply = self.answer(prompt)
+            return reply if isinstance(reply, Completion) else Completion(reply, Usage(100, 10))
         finally:
             with self._lock:
                 self.at_once -= 1

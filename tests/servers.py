@@ -370,6 +370,8 @@ class FakeOllama(FakeServer):
         # whether it tells how many tokens a prompt has; else PROMPT_TOKENS
         self.cut = 0
         # prompts that were cut in silence
+        self.likely: list[dict[str, float]] = []
+        # log probabilities that come with the next pieces
         self.library: dict[str, dict[str, Any]] = {}
         # models that can be pulled
         self._settings: dict[str, tuple[Any, ...]] = {}
@@ -499,10 +501,12 @@ class FakeOllama(FakeServer):
         message = {"role": "assistant", "content": text if kind == "text" else ""}
         if kind == "thinking":
             message["thinking"] = text
+        part: dict[str, Any] = {"model": "tiny", "message": message, "done": False}
+        if self.likely:
+            top = [{"token": token, "logprob": chance} for token, chance in self.likely.pop(0).items()]
+            part["logprobs"] = [top[0] | {"top_logprobs": top}]
         # Like Go: U+0085 goes out as it is.
-        return self.frame(
-            json.dumps({"model": "tiny", "message": message, "done": False}, ensure_ascii=False)
-        )
+        return self.frame(json.dumps(part, ensure_ascii=False))
 
     def tokens(self, body: dict[str, Any]) -> int:
         return count(body["messages"]) if self.counts else PROMPT_TOKENS

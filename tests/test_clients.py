@@ -39,7 +39,7 @@ from servers import (
 from rlm.cancel import Cancel
 from rlm.clients import failures, fit, llama_cpp, remote, wire
 from rlm.clients.anthropic import Anthropic, merged
-from rlm.clients.base import Options
+from rlm.clients.base import Options, likely
 from rlm.clients.fit import ModelFacts
 from rlm.clients.ollama import Ollama, ollama_host
 from rlm.clients.ollama_server import Server
@@ -598,6 +598,14 @@ def test_a_run_that_is_stopped_does_not_wait_for_a_model_that_another_loads() ->
         pass
 
 
+@pytest.mark.parametrize(
+    "tokens",
+    [None, [], [{}], [{"top_logprobs": None}], [{"top_logprobs": [{"token": "a", "logprob": None}]}]],
+)
+def test_likely_tokens_in_another_form_are_none(tokens: Any) -> None:
+    assert likely(tokens) == {}
+
+
 class TestOllama:
     def test_the_request(self, ollama: FakeOllama) -> None:
         ask(Ollama("tiny", host=ollama.url), SYSTEM, user("Hi"), max_tokens=77, temperature=0.6)
@@ -612,6 +620,12 @@ class TestOllama:
                 "options": {"num_ctx": 8192, "num_predict": 77, "temperature": 0.6},
             }
         ]
+
+    def test_the_likeliest_first_tokens(self, ollama: FakeOllama) -> None:
+        ollama.likely = [{"Yes": -0.1, "no": -2.5, "?": -9999.0}, {"sir": -0.2}]
+        reply = Ollama("tiny", host=ollama.url).complete([user("Hi")], Options(likely=20))
+        assert reply.likely == {"Yes": -0.1, "no": -2.5, "?": -9999.0}
+        assert (ollama.chats[0]["logprobs"], ollama.chats[0]["top_logprobs"]) == (True, 20)
 
     @pytest.mark.parametrize(
         ("model", "of_client", "of_call", "sent"),

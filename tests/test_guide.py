@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,8 @@ from rlm.clients.base import Options
 from rlm.errors import ClientError, ConfigurationError, ContextError
 from rlm.guide import is_small
 from rlm.sandbox import Sandbox
-from rlm.sandbox.child.labels import LABELLED, compared
+from rlm.sandbox.child.finding import REPEATED
+from rlm.sandbox.child.labels import COUNTED, EMPTY, LABELLED, MIXED, PAIRED, Labels, compared
 from rlm.types import Completion, Related, Usage
 
 NEEDLE = "The badge of the gatekeeper has the number 4417."
@@ -384,6 +386,8 @@ def test_the_examples_have_code_that_is_python_and_what_the_repl_would_say():
     assert len(cells) == text.count("```repl")
     assert all(map(ast.parse, cells))
     assert text.count(LABELLED) == text.count("of `rows` have")
+    assert text.count(COUNTED) == text.count("\n`by_month`")
+    assert text.count(PAIRED) == text.count("\n`pairs`")
     assert text.count(prompts.ROWS.format("lines", "{").rstrip(".")) == text.count("`rows` is")
 
 
@@ -615,6 +619,8 @@ def test_a_field_that_is_called_as_a_label_is_not_the_texts_label():
         assert repl.execute("labels").value == "['other', 'other', 'other']"
 
 
+ASKS = "Each text is about love or money. Which category is more common?"
+LINES = "by: Ann | text: I have lost my purse\n" * 200
 LETTERS = "".join(
     f"City: {city} | Nr: {n} | Letter: {word}\n"
     for n, (city, word) in enumerate(
@@ -656,6 +662,21 @@ def test_a_field_of_any_name_may_be_compared():
     assert compared("Which label is the most common for every price?", rows) == []
 
 
+@pytest.mark.parametrize(
+    ("question", "context", "unsaid"),
+    [
+        ('Is each a "joy" (all is well) or a “woe” (all is not)? Count the woes.', LINES, "labels"),
+        ('Is each a "joy" or a "woe"? Count the woes.', LINES, ""),
+        ('Does each cost more than the "lamp" (the new one)?', LINES, ""),
+        ('Which is more common, "joy" (the good one) or "woe" (the bad one)?', LINES, ""),
+        ('Is each a "joy" (all is well) or a "woe" (all is not)? Count them.', "kind: woe | n: 1\n" * 99, ""),
+    ],
+)
+def test_labels_that_come_with_their_meanings_are_labels_whatever_they_are_called(question, context, unsaid):
+    with Sandbox(context, query=sub_model) as repl:
+        assert repl.related(question).unsaid == unsaid
+
+
 def test_the_example_of_labels_of_each_has_them_counted():
     client, _ = run(
         "FINAL(Oslo)", "FINAL(Oslo)", context=LETTERS, question="Which cities have the label vowel?"
@@ -663,6 +684,45 @@ def test_the_example_of_labels_of_each_has_them_counted():
     assert "by_month" in str(client.requests[0])
     client, _ = run("FINAL(Oslo)", "FINAL(Oslo)", context=LETTERS, question="Is the label vowel in Oslo?")
     assert "by_month" not in str(client.requests[0])
+
+
+def test_where_pairs_are_asked_for_all_of_them_are_given():
+    client, result = run(
+        cell("classify([row['Letter'] for row in rows], ['vowel', 'other'])"),
+        cell("print([(a, b) for a, b in pairs if by_city[a] == by_city[b]])"),
+        "FINAL(_)",
+        context=LETTERS,
+        question="List all pairs of cities with as many of the label vowel.",
+        sub_client=SubClient(sub_model),
+    )
+    assert (
+        "`pairs` is the list of all pairs of its keys, each pair once: [('Oslo', 'Rome'), …]"
+        in client.shown(1)
+    )
+    assert "computes the answer with `by_city` or `pairs` or row['label']" in client.shown(1)
+    assert result.value == [["Oslo", "Rome"], ["Oslo", "Bern"], ["Rome", "Bern"]]
+    assert "for a, b in pairs" in str(client.requests[0])
+
+
+def test_a_variable_of_the_models_own_is_not_replaced_by_all_pairs():
+    with Sandbox(LETTERS, query=sub_model) as repl:
+        repl.related("Which pairs of cities have the label vowel?")
+        code = "classify([row['Letter'] for row in rows], ['vowel', 'other'])"
+        assert "`pairs`" in repl.execute(code).stdout
+        assert "`pairs`" in repl.execute(code).stdout
+        assert "`pairs`" not in repl.execute(f"pairs = [1]\n{code}").stdout
+        assert repl.execute("pairs").value == "[1]"
+        repl.related("Which cities have the label vowel most often, in pairs of shoes?")
+        assert "`pairs`" not in repl.execute(f"del pairs\n{code}").stdout
+
+
+def test_more_pairs_than_can_be_held_are_not_given():
+    lines = "".join(f"City: c{n % 201} | Letter: apple\n" for n in range(201 * REPEATED))
+    with Sandbox(lines, query=sub_model) as repl:
+        repl.related("Which pairs of cities have the label vowel?")
+        shown = repl.execute("classify([row['Letter'] for row in rows], ['vowel', 'other'])")
+        assert "`by_city`" in shown.stdout
+        assert "pairs" not in shown.stdout
 
 
 def test_a_final_without_an_answer_is_reminded_of_the_labels():
@@ -697,6 +757,91 @@ def test_a_dict_where_a_number_is_expected_is_shown():
     with Sandbox("text", query=sub_model) as repl:
         error = repl.execute("counts = {'a': 3}\nany(n > 1 for n in [counts])").error
     assert "(there n = {'a': 3}) (that is a dict: take what one of its keys has)" in error
+
+
+GOOD, BAD = ([f"{word} {n}" for n in range(15)] for word in ("good", "bad"))
+
+
+def leaning(prompt: str) -> Completion:
+    """Says "fine" of everything, and is surer of it where the text is good than where it is bad."""
+    text = prompt.split('Text: "')[1]
+    chance = 0.95 if "good" in text else 0.75 if "bad" in text else 0.85
+    told = {"Fine": chance / 2, "fin": chance / 2, " poor": 0.99 - chance, "The": 0.001, "?": 0.001}
+    return Completion("fine", likely={token: math.log(share) for token, share in told.items()})
+
+
+def test_what_a_model_leans_to_is_taken_off():
+    sub = SubClient(leaning)
+    code = f"classify({GOOD + BAD}, ['fine', 'poor']) == ['fine'] * 15 + ['poor'] * 15"
+    again = f"classify({[text + ' more' for text in GOOD + BAD]}, ['fine', 'poor'])[-1]"
+    _, result = run(cell(code), cell(again), "FINAL(1)", "FINAL(1)", sub_client=sub)
+    assert [turn.executions[0].value for turn in result.trajectory[:2]] == ["True", "'poor'"]
+    assert len(sub.prompts) == 2 * len(GOOD + BAD) + len(EMPTY) + MIXED
+    assert {options.likely for options in sub.options} == {20}
+
+
+def labelled(texts: list[str], answer, *labels: str) -> dict[str, str]:
+    def ask(prompts: list[str]) -> list[dict[str, object]]:
+        return [vars(answer(prompt)) for prompt in prompts]
+
+    known = Labels(dict.fromkeys(labels, ""))
+    assert known.read(texts, ask, ask) == []
+    return known.known
+
+
+def of_texts_alone(prompt: str) -> Completion:
+    if not re.search("good|bad", prompt):
+        raise ClientError("out of luck")
+    return leaning(prompt)
+
+
+@pytest.mark.parametrize(
+    ("texts", "answer"),
+    [
+        pytest.param(GOOD[:3] + BAD[:3], leaning, id="few"),
+        pytest.param(GOOD + BAD, lambda prompt: Completion("fine"), id="not told"),
+        pytest.param(GOOD + BAD, lambda prompt: replace(leaning(prompt), text="I say fine."), id="prose"),
+        pytest.param(GOOD + BAD, lambda prompt: replace(leaning(prompt), likely={"?": -0.1}), id="no label"),
+        pytest.param(
+            GOOD + BAD,
+            lambda prompt: replace(leaning(prompt), likely={"?": -0.1, " poor": -5.0}),
+            id="another",
+        ),
+    ],
+)
+def test_labels_are_as_replied_where_nothing_better_is_known(texts, answer):
+    assert set(labelled(texts, answer, "fine", "poor").values()) == {"fine"}
+
+
+def test_labels_that_begin_alike_are_as_replied():
+    assert set(labelled(GOOD + BAD, leaning, "fine", "finest", "poor").values()) == {"fine"}
+
+
+def test_a_label_that_is_hardly_ever_likely_is_not_favoured_for_that():
+    def answer(prompt: str) -> Completion:
+        rare = 1e-9 if not re.search("good|bad", prompt) else 1e-3
+        return Completion(
+            "fine", likely={"fine": math.log(0.9), "rare": math.log(rare), "poor": math.log(0.09)}
+        )
+
+    assert set(labelled(GOOD + BAD, answer, "fine", "poor", "rare").values()) == {"fine"}
+
+
+def test_calls_that_measure_the_leaning_may_fail_in_silence():
+    sub = SubClient(of_texts_alone)
+    _, result = run(
+        cell(f"classify({GOOD + BAD}, ['fine', 'poor'])[-1]"), "FINAL(1)", "FINAL(1)", sub_client=sub
+    )
+    assert result.trajectory[0].executions[0].value == "'fine'"
+    assert "sub calls failed" not in result.trajectory[0].executions[0].stdout
+
+
+@pytest.mark.parametrize("likely", [None, {"fine": -math.inf}, {"fine": math.nan}, {b"fine": 1}, {1: -9999}])
+def test_what_a_client_of_ones_own_says_of_tokens_does_no_harm(likely):
+    code = cell(f"classify({GOOD + BAD}, ['fine', 'poor'])[-1]")
+    sub = SubClient(lambda _: Completion("fine", likely=likely))
+    _, result = run(code, "FINAL(1)", "FINAL(1)", sub_client=sub)
+    assert result.trajectory[0].executions[0].value == "'fine'"
 
 
 def test_labels_are_the_likeliest():
@@ -749,10 +894,6 @@ def test_a_reply_that_repeats_itself_is_taken_for_cut_off():
     assert "Your reply was cut off" in client.shown(1)
     assert client.options[1].temperature > client.options[0].temperature
     assert result.answer == "4417"
-
-
-ASKS = "Each text is about love or money. Which category is more common?"
-LINES = "by: Ann | text: I have lost my purse\n" * 200
 
 
 def test_a_question_of_labels_that_the_data_does_not_name_is_answered_by_classify():

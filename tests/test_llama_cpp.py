@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import signal
@@ -46,6 +47,16 @@ def test_it_answers_and_counts(client):
     assert 0 < reply.usage.completion_tokens <= 8
     assert reply.usage.prompt_tokens > 20
     assert reply.usage.estimated_tokens == 0
+
+
+@pytest.mark.model
+def test_the_likeliest_first_tokens_are_told(client):
+    options = Options(max_tokens=4, temperature=0.0, likely=20)
+    reply = client.complete(user("Is the sky blue? Reply with yes or no."), options)
+    assert len(reply.likely) == 20
+    assert sum(map(math.exp, reply.likely.values())) < 1.001
+    assert reply.text.startswith(max(reply.likely, key=reply.likely.__getitem__))
+    assert not client.complete(user("Is the sky blue?"), Options(max_tokens=4)).likely
 
 
 @pytest.mark.model

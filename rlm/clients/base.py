@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from rlm.cancel import Cancel
 from rlm.clients.thinking import Reply
@@ -35,6 +35,8 @@ class Options:
     # messages at the beginning that have nothing of the user's, and are the same in many calls
     min_p: float | None = None
     # tokens below so many times the likeliest one's probability are not sampled, where the server can do that
+    likely: int = 0
+    # so many of the likeliest first tokens are told with the reply, where the server can do that
     think: bool | str | None = None
     # None: as the server does it; a level such as "low" where the model has levels
     until: Callable[[str], bool] | None = None
@@ -68,6 +70,8 @@ class Chunk:
     usage: Usage | None = None
     # totals of the whole reply so far; the last one counts
     finish_reason: Literal["stop", "length"] | None = None
+    likely: Mapping[str, float] = field(default_factory=dict)
+    # log probabilities of its first token, as in Completion
 
 
 def ask(
@@ -143,6 +147,7 @@ def collect(
     reply = Reply()
     usage: Usage | None = None
     finish_reason: Literal["stop", "length"] = "stop"
+    likely: Mapping[str, float] = {}
     tokens, complete, whole = 0, False, False
     # complete: as far as is wanted; whole: or ended by the server
     try:
@@ -150,6 +155,7 @@ def collect(
             for chunk in stream:
                 options.cancel.check()
                 usage = chunk.usage or usage
+                likely = likely or (chunk.likely if chunk.text and not chunk.thinking else {})
                 tokens += bool(chunk.text or chunk.thinking)
                 if complete:
                     grace -= bool(chunk.text or chunk.thinking)
@@ -169,7 +175,15 @@ def collect(
             raise  # else all that is missing is the usage
     _show(reply.end(), reply, options)
     usage = usage or estimate(messages, tokens)
-    return Completion(reply.text, usage, reply.thinking.strip(), finish_reason)
+    return Completion(reply.text, usage, reply.thinking.strip(), finish_reason, likely=likely)
+
+
+def likely(tokens: Any) -> dict[str, float]:
+    """The likeliest first tokens, from a list of a reply's tokens as OpenAI and Ollama write it."""
+    try:
+        return {str(top["token"]): float(top["logprob"]) for top in tokens[0]["top_logprobs"]}
+    except (LookupError, TypeError, ValueError):  # none, or in another form
+        return {}
 
 
 def _show(new: str | None, reply: Reply, options: Options) -> str:

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from rlm.cancel import Cancel
 from rlm.clients import weights
-from rlm.clients.base import Chunk, Options, Progress, ask, collect
+from rlm.clients.base import Chunk, Options, Progress, ask, collect, likely
 from rlm.errors import ClientError, ConfigurationError, ContextOverflow, InvalidReply, RequestRefused
 from rlm.types import Completion, Message, Usage
 
@@ -120,6 +120,8 @@ class LlamaCpp:
             request["temperature"] = options.temperature
         if options.min_p is not None:
             request["min_p"] = options.min_p
+        if options.likely:
+            request |= {"logprobs": True, "top_logprobs": options.likely}
         if options.think is not None:  # templates of models that cannot think take no notice
             request["chat_template_kwargs"] = {"enable_thinking": bool(options.think)}
         model = self._load(None, options.cancel)
@@ -311,6 +313,7 @@ def _chunk(data: dict[str, Any]) -> Chunk:
         thinking=delta.get("reasoning_content") or "",
         usage=_usage(timings) if timings else None,
         finish_reason=None if finish is None else "length" if finish == "length" else "stop",
+        likely=likely((choice.get("logprobs") or {}).get("content")),
     )
 
 

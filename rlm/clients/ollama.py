@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from rlm.cancel import Cancel
 from rlm.clients import failures, wire
-from rlm.clients.base import Chunk, Options, Progress
+from rlm.clients.base import Chunk, Options, Progress, likely
 from rlm.clients.fit import NUM_CTX, ModelFacts
 from rlm.clients.ollama_server import Server, lines, ollama_host, tagged
 from rlm.clients.remote import Remote
@@ -219,6 +219,8 @@ class Ollama(Remote["httpx2.AsyncClient"]):
             "keep_alive": self.keep_alive,
             "options": settings,
         }
+        if options.likely:  # versions before 0.12.11 take no notice
+            body |= {"logprobs": True, "top_logprobs": options.likely}
         think = self.think if options.think is None else options.think
         if facts.levels and isinstance(think, bool):  # it has levels alone, and would take no notice
             think = "medium" if think else "low"
@@ -241,7 +243,7 @@ class Ollama(Remote["httpx2.AsyncClient"]):
             message = reply.get("message") or {}
             text, thinking = message.get("content") or "", message.get("thinking") or ""
             if not reply.get("done"):
-                return Chunk(text, thinking)
+                return Chunk(text, thinking, likely=likely(reply.get("logprobs")))
             usage = Usage(reply.get("prompt_eval_count") or 0, reply.get("eval_count") or 0)
             return Chunk(text, thinking, usage, "length" if reply.get("done_reason") == "length" else "stop")
         except (ValueError, TypeError, AttributeError) as error:

@@ -22,7 +22,7 @@ from rlm.sandbox.connection import Connection, WorkerDied
 from rlm.sandbox.context import as_file, believable, checked, named
 from rlm.sandbox.policy import KINDS, POLICIES, Kind, Policy, Report
 from rlm.sandbox.session import TICK, Session
-from rlm.types import Answer, Execution, Final, Related
+from rlm.types import Answer, Completion, Execution, Final, Query, Related
 
 BRIEFLY = 0.3
 # seconds that a cell has to stop in where no other follows
@@ -40,7 +40,8 @@ class Sandbox:
     Args:
         context: str, bytes that are UTF-8 text, list, dict or another plain value, or None;
             a `Path` is a UTF-8 text file that this process never holds in memory.
-        query: answers one sub prompt; called from several threads at once; raises RLMError if it cannot.
+        query: answers one sub prompt, by a text or a Completion, or raises RLMError; called from several
+            threads at once.
         concurrency: how many sub calls run at once.
         cell_timeout: seconds of a cell's own work; waiting for sub calls does not count.
         stop_grace: seconds between asking a cell to stop and ending its process.
@@ -62,7 +63,7 @@ class Sandbox:
         self,
         context: Any = None,
         *,
-        query: Callable[[str], str],
+        query: Query,
         concurrency: int = 4,
         cell_timeout: float = limits.CELL_TIMEOUT,
         stop_grace: float = limits.STOP_GRACE,
@@ -132,7 +133,7 @@ class Sandbox:
 
     def attach(
         self,
-        query: Callable[[str], str],
+        query: Query,
         *,
         concurrency: int,
         cell_timeout: float,
@@ -438,7 +439,7 @@ class Sandbox:
 
     def _hand_over(
         self,
-        query: Callable[[str], str],
+        query: Query,
         connection: Connection,
         clock: _Clock,
         number: object,
@@ -461,13 +462,12 @@ class Sandbox:
     def _refuse(self, _prompt: str) -> str:
         raise RLMError(self._told("sub_calls"))
 
-    def _answer(
-        self, query: Callable[[str], str], connection: Connection, clock: _Clock, number: int, prompt: str
-    ) -> None:
+    def _answer(self, query: Query, connection: Connection, clock: _Clock, number: int, prompt: str) -> None:
         reply: dict[str, Any] = {"do": "reply", "id": number}
         try:
             if connection.open:  # else its cell is gone, and nobody is to pay for the call
-                reply["text"] = query(prompt)
+                answer = query(prompt)
+                reply |= _told(answer) if isinstance(answer, Completion) else {"text": answer}
         except RLMError as error:
             reply["error"] = str(error)
         except BaseException as error:  # a user's client may raise anything; only the model can hear it here
@@ -613,3 +613,9 @@ class _Clock:
         now, used = time.monotonic(), self._cpu_seconds() if self._waiting else 0.0
         self._left -= max(used - self._used, 0.0) if self._waiting else now - self._since
         self._since, self._used = now, used
+
+
+def _told(reply: Completion) -> dict[str, Any]:
+    """What a worker is told of a reply; a client of the user's own may have put anything into it."""
+    likely = {str(token): float(chance) for token, chance in (reply.likely or {}).items()}
+    return {"text": reply.text, "likely": {token: max(c, -100.0) for token, c in likely.items() if c <= 0}}

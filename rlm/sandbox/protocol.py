@@ -9,7 +9,7 @@ Host and worker exchange frames: HEADER (length, big-endian), then that many byt
                     {"do": "variables", "id": n}, answered in "stdout": their names, one a line
                     {"do": "related", "id": n, "text": …}, answered in "value": the fields of types.Related
                     {"do": "load", "id": n, "kind": "text" | "marshal"}, with another context as an open file
-                    {"do": "reply", "id": n, "text": … | "error": …}
+                    {"do": "reply", "id": n, "text": …, "likely": {token: …} | "error": …}
     worker → host   {"do": "ready", "context": {…}, "missing": {…}, "held": {…}}
                     {"do": "refused", "error": …}
                     {"do": "call", "id": n, "prompt": …}

@@ -55,6 +55,9 @@ _VALUE = re.compile(
     r"|(?<![\w.])(\d{2,})(?![\w.]*\w)"
 )
 # of a question, what its answer may depend on
+_DEFINED = re.compile(r"""["“]([^"“”\n]{1,40})["”] \([^()]+\)""")
+# a label with its meaning
+_EACH_IS = re.compile(r"""\b(?:each|every)\b[^.?!"“]*["“]""", re.IGNORECASE)
 _LABELLED = re.compile(r"\b(label|categor|classif|sentiment|emotion|topic|intent)", re.IGNORECASE)
 # of what a text is about or how it is meant, if the data does not say
 _OF_MANY = re.compile(
@@ -181,6 +184,8 @@ def unlabelled(question: str, text: Any) -> bool:
     asked = {word.lower() for word in _LABELLED.findall(question)}
     if not is_searchable(text):
         return False
+    if not asked and _EACH_IS.search(question) and len(defined := _DEFINED.findall(question)) > 1:
+        asked = {rf"(?<!\w){re.escape(label)}(?!\w)" for label in defined}
     if not asked and not _HOW_MANY.search(question):
         return False
     size = text.count("\n") if isinstance(text, str) else len(text)

@@ -17,6 +17,7 @@ import types
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout, suppress
+from itertools import combinations
 from threading import __excepthook__ as show_error  # all as they are before any cell
 from threading import enumerate as threads
 from threading import get_ident, get_native_id
@@ -33,8 +34,16 @@ from rlm.sandbox.child.finding import (
     words,
 )
 from rlm.sandbox.child.hints import NOTHING, fields_to_use, in_rows, loose, unmatched
-from rlm.sandbox.child.labels import COUNTED, LABELLED, compared, tallies
-from rlm.sandbox.child.labels import read as read_labels
+from rlm.sandbox.child.labels import (
+    COUNTED,
+    LABELLED,
+    MOST_PAIRED,
+    PAIRED,
+    Labels,
+    compared,
+    paired,
+    tallies,
+)
 from rlm.sandbox.child.rows import Day, brief, head, records
 from rlm.sandbox.child.rows import read as read_rows
 from rlm.sandbox.child.shown import SHOWN_ITEMS, Output, clip, explain, show
@@ -133,9 +142,11 @@ class Repl:
         self.final: dict[str, Any] | None = None
         self.strays: set[int | None] = set()
         # native ids of the threads that earlier cells have left running
-        self._labels: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
-        # what classify has found, by labels with their meanings, then by text
+        self._labels: dict[tuple[tuple[str, str], ...], Labels] = {}
+        # what classify has found, by labels with their meanings
         self._has_labelled = False
+        self._pairs: list[tuple[Any, Any]] | None = None
+        # that were given
         self._question = ""
         # the latest that `related` was asked about
         self._said: list[str] | None = None
@@ -186,7 +197,12 @@ class Repl:
         """Asks the sub model all the prompts at once; results come in order."""
         if isinstance(prompts, str):
             raise TypeError("llm_query_batched takes a list of prompts, not one str: use llm_query(prompt)")
-        replies = self._ask(_texts("llm_query_batched", prompts))
+        replies = self._replies(_texts("llm_query_batched", prompts))
+        return [FailedQuery(reply["error"]) if "error" in reply else reply["text"] for reply in replies]
+
+    def _replies(self, prompts: list[str]) -> list[dict[str, Any]]:
+        """What came of the prompts; says how many failed, and raises an LLMQueryError where all did."""
+        replies = self._ask(prompts)
         failed = [index for index, reply in enumerate(replies) if "error" in reply]
         if failed:
             message = f"{len(failed)} of {len(replies)} sub calls failed (index {_listed(failed)}): "
@@ -194,7 +210,7 @@ class Repl:
             if len(failed) == len(replies):
                 raise LLMQueryError(message)
             self.output.write(message + "\n")
-        return [FailedQuery(reply["error"]) if "error" in reply else reply["text"] for reply in replies]
+        return replies
 
     def classify(self, texts: list[str], labels: Any) -> list[str]:
         """The label of each text, as the sub model reads it; no text is asked about twice.
@@ -206,10 +222,11 @@ class Repl:
         meanings = {str(label): str(labels[label]) if isinstance(labels, dict) else "" for label in labels}
         if len(meanings) < 2:
             raise ValueError("classify needs two labels or more")
-        known = self._labels.setdefault(tuple(meanings.items()), {})
+        labelling = self._labels.setdefault(tuple(meanings.items()), Labels(meanings))
+        known = labelling.known
         texts = _texts("classify", texts)
         others = [text for text in texts if text not in meanings]
-        if unread := read_labels(others, meanings, known, self.llm_query_batched):
+        if unread := labelling.read(others, self._replies, self._ask):
             some = "1 text" if len(unread) == 1 else f"{len(unread):,} texts"
             self.output.write(f"classify: {some} got no label but '', such as {unread[0]:.200}\n")
         found = [text if text in meanings else known.get(text, "") for text in texts]
@@ -230,10 +247,17 @@ class Repl:
         if labelled:
             counts = ", ".join(f"{n:,} {label or 'without'}" for label, n in Counter(latest).most_common(20))
             self.output.write(f"classify: {counts}\n{len(labelled):,}{LABELLED}{brief(labelled[0])}\n")
-            for name, counted in tallies(self._question, labelled, known).items():
+            counts_by = tallies(self._question, labelled, known)
+            of_pairs = paired(self._question, counts_by)
+            for field, counted in counts_by.items():
+                name = "by_" + re.sub(r"\W+", "_", field.lower())
                 self.names[name] = counted
                 key, each = next(iter(counted.items()))
                 self.output.write(f"`{name}`{COUNTED}{name}[{key!r}] is {each}\n")
+                is_free = self.names.get("pairs") is None or self.names["pairs"] is self._pairs
+                if field == of_pairs and is_free and 1 < len(counted) <= MOST_PAIRED:
+                    self.names["pairs"] = self._pairs = list(combinations(counted, 2))
+                    self.output.write(f"`pairs`{PAIRED}[{self._pairs[0]}, …]\n")
         return bool(labelled)
 
     def search(self, pattern: str, text: Any = None) -> list[str]:
@@ -457,8 +481,8 @@ class Repl:
         context = self.names.get("context")
         self._question = question
         lines, missing, unsaid = related(question, context)
-        if unsaid == "labels" and compared(question, head(context)):
-            unsaid = "labels of each"
+        if unsaid == "labels" and (by := compared(question, head(context))):
+            unsaid = "labels of pairs" if paired(question, by) else "labels of each"
         text = "\n".join(clip(line, 600) for line in lines)
         fields = values(question, records(context))
         days = [name for name in fields if isinstance(name, Day)]
