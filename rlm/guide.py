@@ -74,6 +74,8 @@ class Guide:
         said, asked, seen = map(_words, (answer, self.question, shown))
         seen |= set(re.findall(r"\w+", shown))  # 1,234 is a number, and 12,Oslo,34 has two
         numbers = {word for word in said if word.isdigit()}
+        if self.related.unsaid in prompts.UNLABELLED and not any(cell.sub_calls for cell in cells):
+            return prompts.NOT_READ
         if other := self._namesake(said, shown):
             return prompts.of_another(other, self.related.missing)
         if said in ({"true"}, {"false"}) and asks.MORE_THAN_YES_OR_NO.search(self.question):

@@ -309,6 +309,10 @@ NOT_HOW_MANY = (
 )
 
 
+NOT_READ = f"Nothing has read the texts yet. {_LABELS} {FIRST}"
+# to an answer on labels that the data does not name, where no text has been read
+
+
 def only_the_question(output: str) -> str:
     """To an answer with nothing but words of the question; output: of the latest code, if there is any."""
     give = "Give that as FINAL(…), or write the next ```repl block."

@@ -725,6 +725,32 @@ def test_more_pairs_than_can_be_held_are_not_given():
         assert "pairs" not in shown.stdout
 
 
+def test_an_answer_on_labels_is_asked_back_for_until_some_text_has_been_read():
+    client, result = run("FINAL(love)", "FINAL(money)", question=ASKS, context=LINES)
+    assert client.shown(1).startswith("Nothing has read the texts yet. The data does not name the labels")
+    assert result.answer == "money"
+    reads = cell("print(llm_query('Love or money? ' + context[:90]))")
+    _, result = run(reads, "FINAL(love)", question=ASKS, context=LINES)
+    assert (result.answer, result.iterations) == ("love", 2)
+
+
+def test_a_label_that_is_looked_for_in_another_field_is_found():
+    lines = "by: Ann | text: I have lost my purse\nby: Bob | text: He kissed me\n" * 100
+    with Sandbox(lines, query=lambda prompt: "money" if "purse" in prompt else "love") as repl:
+        counts = "sum(row['text'] == 'money' for row in rows)"
+        assert repl.execute(counts).value == "0"
+        repl.execute("classify([row['text'] for row in rows], ['love', 'money'])")
+        found = repl.execute(counts)
+        assert (found.value, found.stdout) == (
+            "100",
+            "'money' is the 'text' of no row: taken for its label\n",
+        )
+        assert repl.execute("len([row for row in rows if row['by'] != 'love'])").value == "100"
+        assert repl.execute("sum(row['by'] == 'Ann' for row in rows)").stdout == ""
+        assert repl.execute("sum(row['text'] == 'hate' for row in rows)").value == "0"
+        assert repl.execute("own = [{'kind': 'love'}]\nown[0]['kind'] == 'love'").value == "True"
+
+
 def test_a_final_without_an_answer_is_reminded_of_the_labels():
     client, _ = run("FINAL([])", "FINAL(money)", "FINAL(money)", question=ASKS, context=LINES)
     assert "The data does not name the labels: first have each text read with classify." in client.shown(1)

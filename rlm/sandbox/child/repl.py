@@ -449,6 +449,13 @@ class Repl:
                 [ast.Call(ast.Attribute(attr="lower" | "casefold"))],
             ):
                 left.value = text.lower()
+            case ast.Compare(
+                ast.Subscript(_, ast.Constant(str(field)) as key),
+                [ast.Eq() | ast.NotEq()],
+                [ast.Constant(str(text))],
+            ) if self._is_the_label(field, text):
+                key.value = "label"
+                self.output.write(f"{text!r} is the {field!r} of no row: taken for its label\n")
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             return
         self._make_ready(node.func.id, READY_CALLS)
@@ -456,6 +463,12 @@ class Repl:
             node.func.id = "FINAL"  # the variable itself, not its name
         if self.names.get("context") is not None and node.func.id in ("llm_query", "llm_query_batched"):
             _refuse_without_data(node, self.names["context"])
+
+    def _is_the_label(self, field: str, text: str) -> bool:
+        """Whether classify has called some of the rows so, and none of them has the text in that field."""
+        rows = self._rows() if self._has_labelled else []
+        known = any(row.get("label") == text for row in rows)
+        return known and any(field in row for row in rows) and not any(row.get(field) == text for row in rows)
 
     def _make_ready(self, name: str, modules: dict[str, str]) -> None:
         """Imports a name that has a module there, unless there is such a variable."""
