@@ -734,6 +734,15 @@ def test_an_answer_on_labels_is_asked_back_for_until_some_text_has_been_read():
     assert (result.answer, result.iterations) == ("love", 2)
 
 
+def test_classify_of_numbers_names_the_field_that_has_texts():
+    with Sandbox("by: 17 | text: I have lost my purse again\n" * 9, query=sub_model) as repl:
+        error = repl.execute("classify([row['by'] for row in rows], ['love', 'money'])").error
+        assert "TypeError: classify takes str, not int: the texts of `rows` are each row['text']\n" in error
+    with Sandbox("by: 17 | text: purse\n" * 9, query=sub_model) as repl:
+        error = repl.execute("classify([row['by'] for row in rows], ['love', 'money'])").error
+        assert "classify takes str, not int: make it a str first" in error
+
+
 def test_a_label_that_is_looked_for_in_another_field_is_found():
     lines = "by: Ann | text: I have lost my purse\nby: Bob | text: He kissed me\n" * 100
     with Sandbox(lines, query=lambda prompt: "money" if "purse" in prompt else "love") as repl:

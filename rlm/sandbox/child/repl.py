@@ -54,6 +54,8 @@ Ask = Callable[[list[str]], list[dict[str, Any]]]
 
 FEW, SHORT = 3, 80
 # matches of search() and characters of their lines, up to which it also shows the lines around them
+TEXT = 20
+# characters on average, from which on a field is taken for one of texts
 MOST_SHOWN = 10_000
 # values that a cell prints and `_` has
 PLAIN = (str, int, float, list, tuple, dict, set, frozenset)
@@ -224,6 +226,10 @@ class Repl:
             raise ValueError("classify needs two labels or more")
         labelling = self._labels.setdefault(tuple(meanings.items()), Labels(meanings))
         known = labelling.known
+        texts = list(texts)
+        wrong = next((type(text).__name__ for text in texts if not isinstance(text, str)), "")
+        if wrong and (field := self._text_field()):
+            raise TypeError(f"classify takes str, not {wrong}: the texts of `rows` are each row[{field!r}]")
         texts = _texts("classify", texts)
         others = [text for text in texts if text not in meanings]
         if unread := labelling.read(others, self._replies, self._ask):
@@ -232,6 +238,14 @@ class Repl:
         found = [text if text in meanings else known.get(text, "") for text in texts]
         self._said = found if self._label_rows(known, found) else None
         return found
+
+    def _text_field(self) -> str:
+        """The field of `rows` with the longest texts, where the first of them have such; or ""."""
+        lengths = Counter[str]()
+        for row in (rows := self._rows()[:100]):
+            lengths.update({field: len(text) for field, text in row.items() if type(text) is str})
+        field, length = max(lengths.items(), key=lambda item: item[1], default=("", 0))
+        return field if length > TEXT * len(rows) else ""
 
     def _label_rows(self, known: dict[str, str], latest: list[str]) -> bool:
         """Gives `rows` the labels that their texts have, unless the data has its own; says so."""
