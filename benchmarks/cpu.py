@@ -126,11 +126,11 @@ def _labels_a_second(client: llama_cpp.LlamaCpp) -> float:
     source = SOURCES[0]
     texts = [text for some in zip(*source.instances.values(), strict=False) for text in some][:LABELS]
     with ThreadPoolExecutor(8) as pool:
-        began = time.monotonic()
 
         def ask(prompts: list[str]) -> list[dict[str, Any]]:
             return list(pool.map(answer, prompts))
 
+        began = time.monotonic()
         labels.Labels(source.meanings).read(texts, ask, ask)
         return len(texts) / (time.monotonic() - began)
 

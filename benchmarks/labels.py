@@ -51,14 +51,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     answer("Say hello.")  # loads the model
     shares = {}
     with ThreadPoolExecutor(getattr(client, "concurrency", 4)) as pool:
+
+        def ask(prompts: list[str]) -> list[dict[str, Any]]:
+            return list(pool.map(answer, prompts))
+
         for source in (*SOURCES, *OTHERS):
             gold = _drawn(source, random.Random(args.seed), args.texts, skew=args.skew)
             reader = labels.Labels(dict.fromkeys(source.meanings, "") if args.bare else source.meanings)
             began = time.monotonic()
-
-            def ask(prompts: list[str]) -> list[dict[str, Any]]:
-                return list(pool.map(answer, prompts))
-
             reader.read(list(gold), ask, ask)
             seconds = time.monotonic() - began
             right = sum(reader.known.get(text) == label for text, label in gold.items())

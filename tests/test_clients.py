@@ -39,7 +39,7 @@ from servers import (
 from rlm.cancel import Cancel
 from rlm.clients import failures, fit, llama_cpp, remote, wire
 from rlm.clients.anthropic import Anthropic, merged
-from rlm.clients.base import Options, likely
+from rlm.clients.base import Options, first_tokens
 from rlm.clients.fit import ModelFacts
 from rlm.clients.ollama import Ollama, ollama_host
 from rlm.clients.ollama_server import Server
@@ -603,7 +603,7 @@ def test_a_run_that_is_stopped_does_not_wait_for_a_model_that_another_loads() ->
     [None, [], [{}], [{"top_logprobs": None}], [{"top_logprobs": [{"token": "a", "logprob": None}]}]],
 )
 def test_likely_tokens_in_another_form_are_none(tokens: Any) -> None:
-    assert likely(tokens) == {}
+    assert first_tokens(tokens) == {}
 
 
 class TestOllama:

@@ -178,11 +178,13 @@ def collect(
     return Completion(reply.text, usage, reply.thinking.strip(), finish_reason, likely=likely)
 
 
-def likely(tokens: Any) -> dict[str, float]:
+def first_tokens(tokens: Any) -> dict[str, float]:
     """The likeliest first tokens, from a list of a reply's tokens as OpenAI and Ollama write it."""
+    if not tokens:  # they were not asked for
+        return {}
     try:
         return {str(top["token"]): float(top["logprob"]) for top in tokens[0]["top_logprobs"]}
-    except (LookupError, TypeError, ValueError):  # none, or in another form
+    except (LookupError, TypeError, ValueError):  # in another form
         return {}
 
 

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from rlm.cancel import Cancel
 from rlm.clients import weights
-from rlm.clients.base import Chunk, Options, Progress, ask, collect, likely
+from rlm.clients.base import Chunk, Options, Progress, ask, collect, first_tokens
 from rlm.errors import ClientError, ConfigurationError, ContextOverflow, InvalidReply, RequestRefused
 from rlm.types import Completion, Message, Usage
 
@@ -313,7 +313,7 @@ def _chunk(data: dict[str, Any]) -> Chunk:
         thinking=delta.get("reasoning_content") or "",
         usage=_usage(timings) if timings else None,
         finish_reason=None if finish is None else "length" if finish == "length" else "stop",
-        likely=likely((choice.get("logprobs") or {}).get("content")),
+        likely=first_tokens((choice.get("logprobs") or {}).get("content")),
     )
 
 

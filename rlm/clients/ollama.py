@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from rlm.cancel import Cancel
 from rlm.clients import failures, wire
-from rlm.clients.base import Chunk, Options, Progress, likely
+from rlm.clients.base import Chunk, Options, Progress, first_tokens
 from rlm.clients.fit import NUM_CTX, ModelFacts
 from rlm.clients.ollama_server import Server, lines, ollama_host, tagged
 from rlm.clients.remote import Remote
@@ -243,7 +243,7 @@ class Ollama(Remote["httpx2.AsyncClient"]):
             message = reply.get("message") or {}
             text, thinking = message.get("content") or "", message.get("thinking") or ""
             if not reply.get("done"):
-                return Chunk(text, thinking, likely=likely(reply.get("logprobs")))
+                return Chunk(text, thinking, likely=first_tokens(reply.get("logprobs")))
             usage = Usage(reply.get("prompt_eval_count") or 0, reply.get("eval_count") or 0)
             return Chunk(text, thinking, usage, "length" if reply.get("done_reason") == "length" else "stop")
         except (ValueError, TypeError, AttributeError) as error:

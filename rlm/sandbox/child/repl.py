@@ -54,6 +54,7 @@ Ask = Callable[[list[str]], list[dict[str, Any]]]
 
 FEW, SHORT = 3, 80
 # matches of search() and characters of their lines, up to which it also shows the lines around them
+MAKE_STR = "make it a str first, say with str(…)"
 TEXT = 20
 # characters on average, from which on a field is taken for one of texts
 MOST_SHOWN = 10_000
@@ -226,11 +227,10 @@ class Repl:
             raise ValueError("classify needs two labels or more")
         labelling = self._labels.setdefault(tuple(meanings.items()), Labels(meanings))
         known = labelling.known
-        texts = list(texts)
-        wrong = next((type(text).__name__ for text in texts if not isinstance(text, str)), "")
-        if wrong and (field := self._text_field()):
-            raise TypeError(f"classify takes str, not {wrong}: the texts of `rows` are each row[{field!r}]")
-        texts = _texts("classify", texts)
+        field = self._text_field()
+        texts = _texts(
+            "classify", texts, f"the texts of `rows` are each row[{field!r}]" if field else MAKE_STR
+        )
         others = [text for text in texts if text not in meanings]
         if unread := labelling.read(others, self._replies, self._ask):
             some = "1 text" if len(unread) == 1 else f"{len(unread):,} texts"
@@ -261,18 +261,22 @@ class Repl:
         if labelled:
             counts = ", ".join(f"{n:,} {label or 'without'}" for label, n in Counter(latest).most_common(20))
             self.output.write(f"classify: {counts}\n{len(labelled):,}{LABELLED}{brief(labelled[0])}\n")
-            counts_by = tallies(self._question, labelled, known)
-            of_pairs = paired(self._question, counts_by)
-            for field, counted in counts_by.items():
-                name = "by_" + re.sub(r"\W+", "_", field.lower())
-                self.names[name] = counted
-                key, each = next(iter(counted.items()))
-                self.output.write(f"`{name}`{COUNTED}{name}[{key!r}] is {each}\n")
-                is_free = self.names.get("pairs") is None or self.names["pairs"] is self._pairs
-                if field == of_pairs and is_free and 1 < len(counted) <= MOST_PAIRED:
-                    self.names["pairs"] = self._pairs = list(combinations(counted, 2))
-                    self.output.write(f"`pairs`{PAIRED}[{self._pairs[0]}, …]\n")
+            self._give_tallies(labelled, known)
         return bool(labelled)
+
+    def _give_tallies(self, labelled: list[dict[str, Any]], known: dict[str, str]) -> None:
+        """Gives the numbers of labels by what the question compares, and the pairs of it; says so."""
+        counts_by = tallies(self._question, labelled, known)
+        of_pairs = paired(self._question, counts_by)
+        for field, counted in counts_by.items():
+            name = "by_" + re.sub(r"\W+", "_", field.lower())
+            self.names[name] = counted
+            key, each = next(iter(counted.items()))
+            self.output.write(f"`{name}`{COUNTED}{name}[{key!r}] is {each}\n")
+            is_free = self.names.get("pairs") is None or self.names["pairs"] is self._pairs
+            if field == of_pairs and is_free and 1 < len(counted) <= MOST_PAIRED:
+                self.names["pairs"] = self._pairs = list(combinations(counted, 2))
+                self.output.write(f"`pairs`{PAIRED}[{self._pairs[0]}, …]\n")
 
     def search(self, pattern: str, text: Any = None) -> list[str]:
         """Lines of a str, items of a list or entries of a dict that match a regular expression.
@@ -622,13 +626,12 @@ def no_input(_prompt: object = "") -> str:
     raise RuntimeError("input() is not available here: nobody is there to answer")
 
 
-def _texts(name: str, prompts: Any) -> list[str]:
+def _texts(name: str, prompts: Any, otherwise: str = MAKE_STR) -> list[str]:
+    """A list of texts that the sub model can be asked; otherwise: what to do where one is no str."""
     texts: list[str] = list(prompts)
     for prompt in texts:
         if not isinstance(prompt, str):
-            raise TypeError(
-                f"{name} takes str, not {type(prompt).__name__}: make it a str first, say with str(…)"
-            )
+            raise TypeError(f"{name} takes str, not {type(prompt).__name__}: {otherwise}")
         if len(prompt) > MAX_PROMPT:
             raise ValueError(f"a prompt of {len(prompt):,} characters is too long for any model: split it")
     return texts
