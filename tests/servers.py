@@ -154,6 +154,8 @@ class FakeServer(ThreadingHTTPServer):
         self.crashes: list[BaseException] = []
         self.generated = 0
         # pieces of replies sent
+        self.likely: list[dict[str, float]] = []
+        # log probabilities that come with the next pieces
         self.hung_up = threading.Event()
         # a client has closed its connection in the middle of a reply
         self.stopping = threading.Event()
@@ -301,6 +303,11 @@ class FakeServer(ThreadingHTTPServer):
             handler.wfile.write(b"0\r\n\r\n")
         return True
 
+    def logprobs(self) -> Any:
+        """Of the next piece."""
+        top = [{"token": token, "logprob": chance} for token, chance in self.likely.pop(0).items()]
+        return [top[0] | {"top_logprobs": top}]
+
     # What each of them does in its own way:
 
     def check(self, body: dict[str, Any], headers: dict[str, str]) -> None:
@@ -370,8 +377,6 @@ class FakeOllama(FakeServer):
         # whether it tells how many tokens a prompt has; else PROMPT_TOKENS
         self.cut = 0
         # prompts that were cut in silence
-        self.likely: list[dict[str, float]] = []
-        # log probabilities that come with the next pieces
         self.library: dict[str, dict[str, Any]] = {}
         # models that can be pulled
         self._settings: dict[str, tuple[Any, ...]] = {}
@@ -503,8 +508,7 @@ class FakeOllama(FakeServer):
             message["thinking"] = text
         part: dict[str, Any] = {"model": "tiny", "message": message, "done": False}
         if self.likely:
-            top = [{"token": token, "logprob": chance} for token, chance in self.likely.pop(0).items()]
-            part["logprobs"] = [top[0] | {"top_logprobs": top}]
+            part["logprobs"] = self.logprobs()
         # Like Go: U+0085 goes out as it is.
         return self.frame(json.dumps(part, ensure_ascii=False))
 
@@ -538,6 +542,8 @@ class FakeOpenAI(FakeServer):
         "max_completion_tokens": lambda value: type(value) is int and value > 0,
         "temperature": lambda value: type(value) in (int, float) and 0 <= value <= 2,
         "reasoning_effort": lambda value: value in EFFORTS,
+        "logprobs": lambda value: value is True,
+        "top_logprobs": lambda value: type(value) is int and 0 <= value <= 20,
     }
 
     def __init__(
@@ -631,7 +637,13 @@ class FakeOpenAI(FakeServer):
         yield self.delta(role="assistant", content="")
 
     def piece(self, kind: str, text: str) -> bytes:
-        return self.delta(**{"content" if kind == "text" else self.thinking_field: text})
+        part: dict[str, Any] = {"delta": {"content" if kind == "text" else self.thinking_field: text}}
+        if kind == "text" and self.likely:
+            part["logprobs"] = self.logprobs()
+        return self.event([{"index": 0, "finish_reason": None, **part}])
+
+    def logprobs(self) -> Any:
+        return {"content": super().logprobs()}
 
     def end(self, reply: Reply, tokens: tuple[int, int]) -> Iterator[bytes]:
         yield self.delta(reply.finish)

@@ -1006,6 +1006,42 @@ class TestOpenAI:
             assert chat["max_completion_tokens"] == 5
             assert not {"temperature", "max_tokens"} & set(chat)
 
+    def test_the_likeliest_first_tokens(self, openai: FakeOpenAI) -> None:
+        openai.likely = [{"Yes": -0.1, "no": -2.5, "?": -9999.0}, {"sir": -0.2}]
+        openai.replies = [Reply("Yes sir", thinking="Well well.")]
+        with closing(OpenAI("m", base_url=f"{openai.url}/v1")) as client:
+            assert client.complete([user("Hi")], Options(likely=20)).likely == {
+                "Yes": -0.1,
+                "no": -2.5,
+                "?": -9999.0,
+            }
+        assert (openai.chats[0]["logprobs"], openai.chats[0]["top_logprobs"]) == (True, 20)
+
+    @pytest.mark.parametrize("refused", ["logprobs", "top_logprobs"])
+    def test_a_server_that_tells_no_likelihoods_replies_without(
+        self, openai: FakeOpenAI, refused: str
+    ) -> None:
+        openai.refuses = frozenset((refused,))
+        with closing(OpenAI("m", base_url=f"{openai.url}/v1")) as client:
+            for _ in range(2):
+                assert client.complete([user("hi")], Options(likely=20)).text == "echo: hi"
+        assert ["top_logprobs" in chat for chat in openai.chats] == [True, False, False]
+        assert not any("logprobs" in chat for chat in openai.chats[1:])
+
+    @pytest.mark.parametrize("told", [[0.5], {"tokens": ["Yes"]}, {"content": 5}, "Yes", 0.5, True])
+    def test_likelihoods_in_another_form_do_no_harm(self, openai: FakeOpenAI, told: Any) -> None:
+        openai.logprobs = lambda: told  # type: ignore[method-assign]
+        openai.likely = [{"Yes": -0.1}]
+        with closing(OpenAI("m", base_url=f"{openai.url}/v1")) as client:
+            reply = client.complete([user("hi")], Options(likely=20))
+        assert (reply.text, reply.likely) == ("echo: hi", {})
+
+    def test_a_cloud_is_not_asked_for_likelihoods(self) -> None:
+        body = OpenAI("m", base_url="https://cloud.example/v1", api_key="k")._body(
+            [user("Hi")], Options(likely=20)
+        )
+        assert not {"logprobs", "top_logprobs"} & set(body)
+
     def test_without_its_usage_a_reply_is_estimated(self, openai: FakeOpenAI) -> None:
         openai.refuses = frozenset(("stream_options",))
         with closing(OpenAI("m", base_url=f"{openai.url}/v1")) as client:

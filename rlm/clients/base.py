@@ -178,8 +178,9 @@ def collect(
     return Completion(reply.text, usage, reply.thinking.strip(), finish_reason, likely=likely)
 
 
-def first_tokens(tokens: Any) -> dict[str, float]:
-    """The likeliest first tokens, from a list of a reply's tokens as OpenAI and Ollama write it."""
+def first_tokens(told: Any) -> dict[str, float]:
+    """The likeliest first tokens, from `logprobs` as OpenAI or Ollama writes it: the reply's tokens."""
+    tokens = told.get("content") if isinstance(told, dict) else told
     if not tokens:  # they were not asked for
         return {}
     try:

@@ -313,7 +313,7 @@ def _chunk(data: dict[str, Any]) -> Chunk:
         thinking=delta.get("reasoning_content") or "",
         usage=_usage(timings) if timings else None,
         finish_reason=None if finish is None else "length" if finish == "length" else "stop",
-        likely=first_tokens((choice.get("logprobs") or {}).get("content")),
+        likely=first_tokens(choice.get("logprobs")),
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from rlm.clients import failures
-from rlm.clients.base import Chunk, Options
+from rlm.clients.base import Chunk, Options, first_tokens
 from rlm.clients.sdk import SDKClient, number
 from rlm.errors import InvalidReply, RequestRefused
 from rlm.types import Message, Usage
@@ -30,6 +30,8 @@ OPTIONAL = (
     "stream_options",
     "reasoning_effort",
     "reasoning",
+    "logprobs",
+    "top_logprobs",
 )
 # parameters that a reply can do without
 CUT_OFF = ("length", "model_length", "max_tokens")
@@ -132,6 +134,8 @@ class OpenAI(SDKClient):
             body["temperature"] = options.temperature
         if level := self._level(options.think):
             body |= self._reasoning(level)
+        if options.likely and failures.on_this_machine(self.base_url):  # clouds differ in what they take
+            body |= {"logprobs": True, "top_logprobs": options.likely}
         return {name: value for name, value in body.items() if name not in self._refused}
 
     def _messages(self, messages: Sequence[Message]) -> list[Any]:
@@ -167,7 +171,7 @@ class OpenAI(SDKClient):
                 return {f"effort={level}" for level in {*LEVELS, sent} - taken}
             if re.search("mandatory|cannot be disabled", said):
                 return {f"effort={sent}"}
-        return {name}
+        return {"logprobs", "top_logprobs"} if "logprobs" in name else {name}
 
     async def _reply(self, events: Any) -> AsyncIterator[Chunk]:
         async for event in events:
@@ -188,11 +192,12 @@ def _chunk(event: Any) -> Chunk:
     # Two names for the same thing: DeepSeek's, vLLM's, llama.cpp's; and OpenRouter's, Together's, Groq's.
     thinking = getattr(delta, "reasoning_content", None) or getattr(delta, "reasoning", None)
     text, thinking = delta.content or delta.refusal or "", thinking if isinstance(thinking, str) else ""
+    likely = first_tokens(choice.to_dict(warnings=False)["logprobs"]) if choice.logprobs else {}
     if not choice.finish_reason:
-        return Chunk(text, thinking, usage)
+        return Chunk(text, thinking, usage, likely=likely)
     if choice.finish_reason in BROKEN_OFF:
         raise InvalidReply(f"The provider broke off its reply: {choice.finish_reason}.")
-    return Chunk(text, thinking, usage, "length" if choice.finish_reason in CUT_OFF else "stop")
+    return Chunk(text, thinking, usage, "length" if choice.finish_reason in CUT_OFF else "stop", likely)
 
 
 def _usage(usage: Any) -> Usage:
