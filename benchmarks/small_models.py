@@ -64,7 +64,6 @@ DEVICES: dict[str, tuple[Any, str, Any]] = {
     "unsaid": (Sandbox, "related", _said),
     "hints": (Sandbox, "execute", _unhinted),
     "doubt": (Guide, "doubt", lambda *_: ""),
-    "restart": (Guide, "is_stuck", lambda *_: False),
     "min_p": (calls, "MIN_P", None),
     "guide": (engine, "is_small", lambda _: False),
 }

@@ -377,11 +377,6 @@ class _Run:
         if self.repeats(turn):  # not added: a copy in the history would only invite another one
             shown = "\n\n".join(filter(None, (prompts.same_again(turn.executions[-1]), complaint)))
             history.amend(shown)
-        elif self.guide and self.guide.is_stuck(turn.executions):
-            self.calls.loops += 1
-            history.forget(1)
-            shown = prompts.start_again(turn.executions[-1].error or "", related)
-            history.amend(shown)
         else:
             output = ""
             if turn.executions:

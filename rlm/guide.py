@@ -56,8 +56,6 @@ class Guide:
         self._superlative = asks.A_SUPERLATIVE.search(question)
         self._doubts: list[str] = []
         # that the model was told of
-        self._failed = 0
-        # turns in a row that ended in an error
 
     def doubt(self, answer: str, trajectory: Sequence[Iteration]) -> str:
         """What to say to an answer that looks invented; each thing once in a run: the model may be right."""
@@ -148,11 +146,6 @@ class Guide:
         if self.related.unsaid in prompts.UNLABELLED and any(LABELLED in e.stdout for e in executions):
             self.related = replace(self.related, unsaid="labelled")
         return self.related
-
-    def is_stuck(self, executions: Sequence[Execution]) -> bool:
-        """Whether this turn and the one before it ended in an error: what stands there is what it copies."""
-        self._failed = self._failed + 1 if executions and executions[-1].error else 0
-        return self._failed > 0 and self._failed % 2 == 0
 
 
 def _words(text: str) -> set[str]:

@@ -40,10 +40,6 @@ class History:
         if not self.messages[-1]["content"].endswith(note):
             self.messages[-1]["content"] += "\n\n" + note
 
-    def forget(self, turns: int) -> None:
-        """Takes the latest turns out, never the question."""
-        del self.messages[max(self.instructions + 1, len(self.messages) - 2 * turns) :]
-
     def measure(self, prompt_tokens: int, *, overflow: bool = False) -> None:
         """Learns from the server's count of the present messages how long a token is.
 

@@ -109,8 +109,10 @@ def unanswered(reason: str) -> str:
 
 
 FIRST = "Write one short ```repl block that finds or computes the answer and prints it."
-FROM_LINES = "If the lines above have the answer, give it as FINAL(…). Otherwise write"
-OR_FINAL = f"{FROM_LINES} one short ```repl block that finds or computes it and prints it."
+OR_FINAL = (
+    "If the lines above have the answer, give it as FINAL(…). "
+    "Otherwise write one short ```repl block that finds or computes it and prints it."
+)
 DIRECT = "You answer a question about a text. Reply with the answer alone, as short as it can be."
 
 
@@ -275,18 +277,6 @@ def _ending(asked: str) -> str:
         return asked
     tail = asked[-REPEATED:]
     return f"… {tail.partition('. ')[2] or tail}"
-
-
-REMINDERS = ("(`context` is a ", "(`rows` is a ")
-# lines of an error that say what the data is
-
-
-def start_again(error: str, related: Related) -> str:
-    """Stands in the place of code that failed twice."""
-    lines = [line for line in error.strip().split("\n") if not line.startswith(REMINDERS)]
-    last = lines[-1] if lines else ""
-    write = FROM_LINES if related.lines else "Write"
-    return f"Code for this has failed: {clip(last, 300)}\n{write} other code, simpler than that."
 
 
 def same_again(execution: Execution) -> str:

@@ -44,6 +44,16 @@ LINES = [
     ),
     ("2024-03-01T00:00:01.2+00:00 gate cron: up", {"host": "gate", "program": "cron", "message": "up"}),
     ("[00:01] Ada Byron: shall we: go?", {"time": "00:01", "name": "Ada Byron", "message": "shall we: go?"}),
+    ("[06.01.24, 08:02:11] Ada: up", {"time": "06.01.24, 08:02:11", "name": "Ada", "message": "up"}),
+    ("1/6/24, 8:02\u202fPM - Ada B: up", {"time": "1/6/24, 8:02\u202fPM", "name": "Ada B", "message": "up"}),
+    (
+        '::1 - - [1/Mar/2024:00:00:01 +0000] "GET / HTTP/1.1" 200 17 "-" "curl/8" to=app-3 rt=0.25',
+        {"status": 200, "agent": "curl/8", "to": "app-3", "rt": 0.25},
+    ),
+    (
+        '::1 - - [1/Mar/2024:00:00:01 +0000] "GET / HTTP/1.1" 200 17 "-" "curl/8" 0.25 "gzip"',
+        {"status": 200, "agent": "curl/8", "more": ' 0.25 "gzip"'},
+    ),
     ('time=00:01 level=warn msg="so \\"slow\\""', {"time": "00:01", "level": "warn", "msg": 'so "slow"'}),
 ]
 
@@ -95,6 +105,46 @@ def test_lines_of_other_forms_are_rows_of_their_own():
     assert (rows[4]["status"], rows[4]["path"], rows[4]["bytes"]) == (408, "", "")
     rows = read([f"{at}{n} ERROR app: down\nwhy: {n}" for n in range(5)])
     assert [row["message"] for row in rows] == [f"down\nwhy: {n}" for n in range(5)]
+
+
+def test_a_chat_may_begin_with_notices():
+    notices = [f"06/01/2024, 08:0{n} - Ada added Bo {n}" for n in range(4)]
+    said = ["06/01/2024, 08:05 - Ada: Welcome!", "And more.", *["13/01/2024, 18:05 - Bo: Thanks."] * 2]
+    rows = read("\n".join([*notices, *said]))
+    assert rows[0] == {"time": "06/01/2024, 08:00", "name": "", "message": "Ada added Bo 0"}
+    assert [row["name"] for row in rows[4:]] == ["Ada", "Bo", "Bo"]
+    assert rows[4]["message"] == "Welcome!\nAnd more."
+
+
+def test_what_only_tells_times_is_no_chat():
+    assert read("06/01/2024, 08:01 - Ada came\n" * 5) is None
+    assert read("3:16 And he said: go\n" * 5) is None
+
+
+def test_a_csv_may_have_quotes_in_its_first_lines_and_a_mark_of_byte_order():
+    rows = read('\ufeffno,who,note\n1,Ada,"ring, twice"\n2,Bo,"say ""hi""\nand go"\n3,Cy,\n')
+    assert rows[0] == {"no": 1, "who": "Ada", "note": "ring, twice"}
+    assert rows[1]["note"] == 'say "hi"\nand go'
+    assert len(rows) == 3
+    assert read('a,b,c\r1,2,"x\n' * 5) is None
+
+
+@pytest.mark.parametrize(
+    ("texts", "found"),
+    [
+        (["143,12", "1.234,50", "-0,5"], [143.12, 1234.5, -0.5]),
+        (["1,234", "12,345,678.5", "7"], [1234, 12345678.5, 7]),
+        (["1.5", "NA", "2"], [1.5, "NA", 2]),
+        (["N/A", "-", "7"], ["N/A", "-", 7]),
+        (["0,125", "1,250", "2,5"], ["0,125", "1,250", "2,5"]),
+        (["1,2,3", "4,5,6", "7"], ["1,2,3", "4,5,6", "7"]),
+        (["NA", "", "-"], ["NA", "", "-"]),
+        (["02", "1", "3"], ["02", "1", "3"]),
+    ],
+)
+def test_numbers_in_a_column(texts, found):
+    rows = read("a;b;c\n" + "".join(f"x;{text};y\n" for text in texts))
+    assert [row["b"] for row in rows] == found
 
 
 def test_the_first_rows_of_a_long_array_are_read_alone():
@@ -162,8 +212,9 @@ def test_kinds_are_looked_for_in_any_data():
         '10.0.0.7 - - [x] "GET ' + "/a" * 10_000,
         '10.0.0.7 - - [x] "GET ' + "/a " * 6000,
         "[[[ " * 5000,
+        "1/6/24, 8:02" + " " * 20_000 + "!",
     ],
-    ids=range(8),
+    ids=range(9),
 )
 def test_no_line_takes_long_to_be_refused(line):
     assert logs.parser([line] * 3) is None

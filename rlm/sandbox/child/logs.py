@@ -17,7 +17,11 @@ _LEVELS = (
 _ANY_LEVEL = f"(?i:{'|'.join(_LEVELS.split())})"
 _LEVEL = rf"[\[(<]?(?P<level>{_ANY_LEVEL})[\])>]?"
 _DAY = r"\d{4}[-/]\d\d[-/]\d\d"
-_TIME = rf"\[?(?P<time>(?:{_DAY}[T ])?\d\d:\d\d(?::\d\d)?(?:[.,]\d+)?(?:Z| ?[+-]\d\d:?\d\d)?)\]?"
+_DAY_OF_CHATS = r"\d\d?[./]\d\d?[./]\d\d(?:\d\d)?,? \d?"
+_TIME = (
+    rf"\u200e?\[?(?P<time>(?:(?:{_DAY}[T ])?\d|{_DAY_OF_CHATS})\d:\d\d(?::\d\d)?(?:[.,]\d+)?"
+    r"(?:Z| ?[+-]\d\d:?\d\d|\s?[AaPp][Mm])?)\]?"
+)
 _NAME = rf"\[?(?!{_ANY_LEVEL}\b)(?P<name>(?=[\w.$/:-]*[^\W\d])[\w.$/:-]{{1,80}})\]?"
 _NEXT = r"(?:\s*[-|]\s+|:\s*|\s+)"
 # what stands between two fields
@@ -26,7 +30,7 @@ _FORMS = (
     # web servers: Common and Combined Log Format
     r"(?P<ip>\S+) \S+ (?P<user>\S+) \[(?P<time>[^\]]+)\] "
     r'"(?:(?P<method>[A-Z]+) (?P<path>[^\s"]+)(?:\s[^"]*)?|[^"]*)" '
-    r'(?P<status>\d{3}) (?:(?P<bytes>\d+)|-)(?: "(?P<referrer>[^"]*)" "(?P<agent>[^"]*)")?.*',
+    r'(?P<status>\d{3}) (?:(?P<bytes>\d+)|-)(?: "(?P<referrer>[^"]*)" "(?P<agent>[^"]*)")?(?P<more>.*)',
     # programs: the usual orders of time, level and name
     rf"{_TIME}{_NEXT}{_LEVEL}{_NEXT}(?:\[(?P<thread>[^\]]+)\] )?{_NAME}(?:\s*[-|]\s+|:\s+){_REST}",
     rf"{_TIME}{_NEXT}\[(?P<thread>[^\]]+)\] {_LEVEL}{_NEXT}{_NAME}(?:\s*[-|]\s+|:\s+){_REST}",
@@ -45,6 +49,7 @@ _TIMED = rf"{_TIME}{_NEXT}{_REST}"
 # what is still a line of its own, though it has no more of a form than that
 _PAIR = re.compile(r'([A-Za-z_][\w.]*)=("(?:[^"\\]|\\.)*"|[^\s"]\S*|)(?:\s+|$)')
 # of logfmt
+_PAIRS = re.compile(rf"\s*(?:{_PAIR.pattern}){{2,}}")
 
 
 def parser(lines: Sequence[str]) -> Parse | None:
@@ -52,12 +57,15 @@ def parser(lines: Sequence[str]) -> Parse | None:
     if all(map(_logfmt, lines[:JUDGED])):
         return _logfmt
     forms = [re.compile(form, re.DOTALL) for form in (*_FORMS, _TIMED)]
-    for form in forms[:-1]:
-        if all(form.fullmatch(line.rstrip()) for line in lines[:JUDGED]):
-            found = list(filter(None, (form.fullmatch(line.rstrip()) for line in lines)))
-            names = [
-                name for name in form.groupindex if name == "message" or any(match[name] for match in found)
-            ]
+    *forms_alone, chat, timed = forms
+    for form in (*forms_alone, chat):
+        begins = [form, timed] if form is chat else [form]  # a chat may begin with notices
+        found = [told for line in lines if (told := _told(form, line.rstrip()))]
+        if len(found) >= JUDGED and all(
+            any(_told(f, line.rstrip()) for f in begins) for line in lines[:JUDGED]
+        ):
+            filled = (name for fields in found for name in fields if name == "message" or fields[name])
+            names = list(dict.fromkeys(filled))
             others = [other for other in forms if other.groupindex.keys() <= set(names)]
             return partial(_fields, [form, *others], names)
     return None
@@ -65,15 +73,25 @@ def parser(lines: Sequence[str]) -> Parse | None:
 
 def _fields(forms: Sequence[re.Pattern[str]], names: Sequence[str], line: str) -> dict[str, str] | None:
     """The fields by the first form that the line has; one that this form has not is empty."""
-    for match in filter(None, (form.fullmatch(line) for form in forms)):
-        found = match.groupdict()
-        return {name: found.get(name) or "" for name in names}
+    for found in filter(None, (_told(form, line) for form in forms)):
+        return {name: found.get(name, "") for name in names}
     return None
+
+
+def _told(form: re.Pattern[str], line: str) -> dict[str, str]:
+    """The fields of a line in that form, none where it has another; `name=value` behind it are fields too."""
+    match = form.fullmatch(line)
+    found = {name: text or "" for name, text in match.groupdict().items()} if match else {}
+    if _PAIRS.fullmatch(found.get("more", "")):
+        found |= _pairs(found.pop("more"))
+    return found
 
 
 def _logfmt(line: str) -> dict[str, str] | None:
     """The fields of a line such as `time=12:00 level=info msg="all is well"`."""
-    if not re.fullmatch(rf"(?:{_PAIR.pattern}){{2,}}", line):
-        return None
-    pairs = _PAIR.findall(line)
+    return _pairs(line) if _PAIRS.fullmatch(line) else None
+
+
+def _pairs(text: str) -> dict[str, str]:
+    pairs = _PAIR.findall(text)
     return {name: value[1:-1].replace('\\"', '"') if value[:1] == '"' else value for name, value in pairs}

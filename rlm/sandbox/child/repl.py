@@ -44,7 +44,7 @@ from rlm.sandbox.child.labels import (
     paired,
     tallies,
 )
-from rlm.sandbox.child.rows import Day, brief, head, records
+from rlm.sandbox.child.rows import ABSENT, Day, brief, head, records
 from rlm.sandbox.child.rows import read as read_rows
 from rlm.sandbox.child.shown import SHOWN_ITEMS, Output, clip, explain, show
 from rlm.sandbox.limits import MAX_ANSWER, MAX_PROMPT, THREADS
@@ -554,8 +554,9 @@ class Repl:
         """Which field in the failed code is empty in some rows."""
         rows = self._rows()
         for name in re.findall(r"\[[\"'](.+?)[\"']\]", text):
-            if any(row.get(name) == "" for row in rows):
-                return f"\n(row[{name!r}] is '' in some of `rows`: leave those out)"
+            texts = (row[name] for row in rows if isinstance(row.get(name), str))
+            if (absent := next((text for text in texts if text in ABSENT), None)) is not None:
+                return f"\n(row[{name!r}] is {absent!r} in some of `rows`: leave those out)"
         return ""
 
     def _reminder(self, error: BaseException, text: str, code: str) -> str:

@@ -46,6 +46,8 @@ _TITLE = re.compile(r"[A-Z%#][A-Z0-9%#/()_-]*(?: [A-Z][A-Z0-9/()_-]*)?")
 # of one in the output of a command
 FIELD = re.compile(r"([A-Za-z][\w .-]{0,40}):(?: (.*))?$")
 # a line of a record
+ABSENT = frozenset(("", "-", "--", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None"))
+# what stands in a column of numbers or days for none
 _DATES = ("%b %d, %Y", "%B %d, %Y", "%d %b %Y", "%d %B %Y", "%d.%m.%Y")
 # ways to write a day whose alphabetical order is another than that of time
 
@@ -152,8 +154,8 @@ def _form(lines: Sequence[str]) -> Reader | None:
     if all(line.startswith("{") and line.rstrip().endswith("}") for line in lines[:3]):
         return _json_lines
     for delimiter in (",", ";", "\t", "|"):
-        columns = lines[0].split(delimiter)
-        regular = all(line.count(delimiter) == len(columns) - 1 for line in lines[:3])
+        columns, *rows = _cells(lines, delimiter)
+        regular = rows and all(len(row) == len(columns) for row in rows)
         if regular and len(columns) > 2 and all(map(_HEADER.fullmatch, columns)):
             return partial(_delimited, delimiter=delimiter)
     if cut := _aligned([line for line in lines[:4] if line.strip()]):
@@ -233,13 +235,25 @@ def _blocks(text: str) -> Iterator[Row]:
 
 
 def _source(text: Any) -> Iterable[str]:
-    return io.StringIO(text) if isinstance(text, str) else text
+    """Its lines, without a mark of byte order."""
+    return io.StringIO(text.removeprefix("\ufeff")) if isinstance(text, str) else text
 
 
 def _delimited(text: Any, delimiter: str) -> Iterable[Row]:
-    if delimiter in "\t|":  # which seldom have quotes around a field
-        return csv.DictReader(_source(text), delimiter=delimiter, quoting=csv.QUOTE_NONE)
-    return csv.DictReader(_source(text), delimiter=delimiter)
+    return csv.DictReader(_source(text), **_dialect(delimiter))
+
+
+def _cells(lines: Sequence[str], delimiter: str) -> list[list[str]]:
+    """Those of the first three rows; one row of none where it is no CSV."""
+    try:
+        return list(itertools.islice(csv.reader(lines, **_dialect(delimiter)), 3))
+    except csv.Error:  # line ends within a line, say
+        return [[]]
+
+
+def _dialect(delimiter: str) -> dict[str, Any]:
+    quoted = csv.QUOTE_NONE if delimiter in "\t|" else csv.QUOTE_MINIMAL  # there they are seldom meant
+    return {"delimiter": delimiter, "quoting": quoted}
 
 
 def _json_array(text: Any) -> Iterable[Row]:
@@ -347,20 +361,29 @@ def _paired(line: str, delimiter: str, names: Sequence[str]) -> Row | None:
 
 
 def _converted(rows: list[Row]) -> list[Row]:
-    """The rows with numbers or days for the texts of a column whose first values all are such, or empty."""
+    """The rows with numbers or days for the texts of a column whose first values all are such, or absent."""
     for column in rows[0] if rows else ():
-        judged = [row.get(column) for row in rows[:JUDGED] if row.get(column)]
-        kinds = (
-            k
-            for k, fits in _KINDS.items()
-            if judged and all(isinstance(text, str) and fits(text) for text in judged)
-        )
-        if kind := next(kinds, None):
+        judged = [row.get(column) or "" for row in rows[:JUDGED]]
+        judged = [text for text in judged if text not in ABSENT]
+        if not judged or not all(isinstance(text, str) for text in judged):
+            continue
+        if kind := next((kind for kind, fits in _KINDS.items() if all(map(fits, judged))), None):
             for row in rows:
                 text = row.get(column)
                 if isinstance(text, str) and _KINDS[kind](text):
                     row[column] = kind(text)
     return rows
+
+
+def _with_commas(text: str) -> int | float:
+    """A number whose thousands have commas between them."""
+    plain = text.replace(",", "")
+    return float(plain) if "." in plain else int(plain)
+
+
+def _with_comma(text: str) -> float:
+    """A number with a comma before its decimals, as in 1.234,50."""
+    return float(text.replace(".", "").replace(",", "."))
 
 
 def _is_day(text: str) -> bool:
@@ -386,8 +409,10 @@ def _time(text: Any) -> Any:
 
 _days: dict[Any, Any] = {}
 # what was read already: strptime is slow
-_KINDS: dict[type, Callable[[str], object]] = {
+_KINDS: dict[Callable[[str], Any], Callable[[str], object]] = {
     int: re.compile(r"-?(?:0|[1-9]\d{0,17})").fullmatch,
     float: re.compile(r"-?(?:0|[1-9]\d{0,9})(?:\.\d{1,17})?").fullmatch,
+    _with_comma: re.compile(r"-?(?:\d{1,9}|\d{1,3}(?:\.\d{3}){1,2}),\d{1,2}").fullmatch,
+    _with_commas: re.compile(r"-?(?:0|[1-9]\d{0,2}(?:,\d{3}){0,4})(?:\.\d{1,9})?").fullmatch,
     Day: _is_day,
 }
