@@ -116,6 +116,108 @@ def test_a_chat_may_begin_with_notices():
     assert rows[4]["message"] == "Welcome!\nAnd more."
 
 
+MAILS = """\
+From ada@home Mon Aug 22 08:28:00 2022
+Date: Mon, 22 Aug 2022 08:28:00 +0200
+From: Ada Byron <ada@home>
+To: bo@home,
+ cy@home
+Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=
+
+Hello,
+>From now on.
+
+From bo@home Mon Aug 22 09:28:00 2022
+Date: some day
+From: =?nobody?q?Bo?=
+Subject: Re: Hello
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary="x"
+
+--x
+Content-Type: text/html
+
+<b>Hi</b>
+--x
+Content-Type: text/plain; charset=latin-1
+Content-Transfer-Encoding: base64
+
+R3L832U=
+--x
+Content-Type: text/plain
+Content-Disposition: attachment; filename="a.txt"
+
+attached
+--x--
+"""
+
+
+def test_a_mailbox_has_a_row_for_each_mail():
+    first_mail, second = read(MAILS)
+    assert first_mail == {
+        "Date": "2022-08-22 08:28:00 +0200",
+        "From": "Ada Byron <ada@home>",
+        "To": "bo@home, cy@home",
+        "Cc": "",
+        "Subject": "Grüße",
+        "body": "Hello,\n>From now on.",
+    }
+    assert (second["Date"], second["From"], second["body"]) == ("some day", "=?nobody?q?Bo?=", "Grüße")
+    assert len(read(MAILS.replace("\n", "\r\n"))) == 2
+
+
+@pytest.mark.parametrize("charset", ["nobody", "latin-1", "", "utf-8"])
+@pytest.mark.parametrize("encoding", ["base64", "quoted-printable", "7bit", "x"])
+@pytest.mark.parametrize("kind", ["text/plain", "text", "image/png", "multipart/mixed", ""])
+def test_any_mail_has_a_row(charset, encoding, kind):
+    head = f"Content-Type: {kind}; charset={charset}\nContent-Transfer-Encoding: {encoding}"
+    mail = f"From a Mon Aug 22 09:28:00 2022\nSubject: =?x?=\n{head}\n\nR3L832 =E4 ü\n"
+    assert [row["Subject"] for row in read(mail * 2)] == ["=?x?="] * 2
+
+
+COMMITS = """\
+commit 7ee51287a88a5839def75447d46346218fa07103 (HEAD -> main)
+Merge: 7ee5128 8ff5128
+Author: Ada <ada@home>
+Date:   Tue Oct 17 04:27:00 2023 +0200
+
+    Mend it
+
+    All of it.
+
+ a.py |    8 ++++----
+ b.py |    4 ++++
+ 2 files changed, 8 insertions(+), 4 deletions(-)
+
+commit 8ee51287a88a5839def75447d46346218fa07103
+Author: Bo <bo@home>
+Date:   yesterday
+
+    Begin
+"""
+
+
+def test_a_git_log_has_a_row_for_each_commit():
+    merged, begun = read(COMMITS)
+    assert merged == {
+        "commit": "7ee51287a88a5839def75447d46346218fa07103",
+        "Merge": "7ee5128 8ff5128",
+        "Author": "Ada <ada@home>",
+        "Date": "2023-10-17 04:27:00 +0200",
+        "message": "Mend it\n\nAll of it.",
+        "files": 2,
+        "insertions": 8,
+        "deletions": 4,
+    }
+    assert (begun["Date"], begun["message"], begun["files"]) == ("yesterday", "Begin", 0)
+    assert len(read(COMMITS.replace("\n", "\r\n"))) == 2
+
+
+def test_what_is_no_archive_has_no_rows():
+    assert read("From the hills of 1984\nwe saw: much\n" * 9) is None
+    assert read("commit yourself\nAuthor: Ada\n\nto it\n" * 9) is None
+
+
 def test_what_only_tells_times_is_no_chat():
     assert read("06/01/2024, 08:01 - Ada came\n" * 5) is None
     assert read("3:16 And he said: go\n" * 5) is None

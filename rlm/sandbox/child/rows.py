@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from rlm.sandbox.child import logs
+from rlm.sandbox.child import archives, logs
 
 Row = dict[str, Any]
 Reader = Callable[[Any], Iterable[Row]]
@@ -72,9 +72,10 @@ def read(context: Any) -> list[Row] | None:
     """A dict for each line or record of a text or of a list of lines; None where it has no such form.
 
     Of JSON (an array of objects, an object with one of them or with an object of objects, or an object a
-    line), of dicts with such values, of CSV, of tables as commands print them, of lines with several
-    "name: value", of blocks of such lines with an empty line between them, and of logs. In all but JSON and
-    dicts, columns that begin with numbers or days have int, float, or a str compared by time.
+    line), of dicts with such values, of mailboxes and git logs, of CSV, of tables as commands print them, of
+    lines with several "name: value", of blocks of such lines with an empty line between them, and of logs and
+    chats. In all but JSON and dicts, columns that begin with numbers or days have int, float, or a str
+    compared by time.
 
     Raises:
         ValueError, csv.Error: it begins in such a form, and does not keep to it.
@@ -136,6 +137,8 @@ def _reader(context: Any) -> Reader | None:
             return _json_array
         if re.match(r"\s*\{\s*\"", context) and context.rstrip().endswith("}") and len(context) <= LARGEST:
             return _nested(_loaded(context)) or _form(context[:SAMPLE].split("\n")[:JUDGED])
+        if found := archives.reader(context[:SAMPLE]):
+            return found
         if _has_blocks(context[:SAMPLE]):
             return _blocks
         return _form(context[:SAMPLE].split("\n")[:JUDGED])
