@@ -87,6 +87,8 @@ class Guide:
             return prompts.only_the_question((good[-1].value or good[-1].stdout) if good else "")
         if (twins := _TWINS.search(answer)) and asks.PAIRS.search(self.question):
             return prompts.of_one_and_the_same(twins[0])
+        if re.fullmatch(r"-?\d+\.\d{2,}", answer.strip()) and asks.WHICH_ONE.search(self.question):
+            return prompts.NOT_WHICH_ONE
         counted = said and said <= numbers and cells and "len(" in cells[-1].code
         if counted and asks.ALL.search(self.question):
             return prompts.NOT_HOW_MANY
@@ -95,11 +97,10 @@ class Guide:
                 return prompts.not_yet("counted")
             if self._superlative and not self.related.says(self._superlative[0]):
                 return prompts.not_yet("compared")
-        if (
-            outputs
-            and not self._follows_up
-            and (missed := self._overlooked(answer, [cell.code for cell in cells]))
-        ):
+        code = [cell.code for cell in cells]
+        if self._is_written_in(code, answer):
+            return prompts.written_in_code(answer)
+        if outputs and not self._follows_up and (missed := self._overlooked(code)):
             return missed
         known = " ".join(f"{self.question}\n{shown}".casefold().split())
         alone = answer.isalpha() and answer.istitle() and asks.A_NAME.search(self.question)
@@ -112,9 +113,17 @@ class Guide:
         unseen = names or numbers
         return prompts.never_shown(min(unseen)) if unseen else ""
 
-    def _overlooked(self, answer: str, cells: Sequence[str]) -> str:
+    def _is_written_in(self, cells: Sequence[str], answer: str) -> bool:
+        """Whether code only prints an answer that it has as it stands, without a look at the data."""
+        code = "\n".join(cells)
+        literal = re.search(rf"""(["']){re.escape(answer)}\1|\bprint\({re.escape(answer)}\)""", code)
+        alone = self._superlative or not _READS.search(code)
+        return bool(literal and alone and answer not in self.question)
+
+    def _overlooked(self, cells: Sequence[str]) -> str:
         """What of a question that is to be computed the code overlooks where it last reads the data."""
-        if not asks.HOW_MANY.search(self.question) and not self._superlative:
+        computed = (asks.HOW_MANY, asks.A_TOTAL, asks.A_SUPERLATIVE)
+        if not any(asked.search(self.question) for asked in computed):
             return ""
         anew = max((n for n, cell in enumerate(cells) if _READS.search(cell)), default=0)
         code = "\n".join(cells[anew:])
@@ -125,9 +134,6 @@ class Guide:
         fields = {name: field for name, field in named.items() if field}
         if "rows" not in code and self._has_rows and (fields or ".split()[" in code):
             return prompts.use_rows(fields)
-        literal = re.search(rf"""(["']){re.escape(answer)}\1""", code)
-        if literal and self._superlative and answer not in self.question:
-            return prompts.written_in_code(answer)
         counts_lines = asks.HOW_OFTEN.search(self.question) and _LINES.match(code)
         return prompts.counts_lines(self._word) if counts_lines else ""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from rlm import asks
 from rlm.sandbox.child.finding import words
-from rlm.sandbox.child.hints import NOTHING
+from rlm.sandbox.child.hints import NO_DATA, NOTHING
 from rlm.sandbox.child.labels import COUNTED, LABELLED, PAIRED
 from rlm.sandbox.child.shown import clip
 from rlm.types import Execution, Related
@@ -184,6 +184,9 @@ def observation(
         following = nothing(asked, related, last.hint)
     elif last.hint and not last.error:
         following = f"{last.hint}\n{CORRECT if guided else next_step(asked, last)}"
+    elif last.error and NO_DATA in last.error:
+        in_lines = not (asks.A_NUMBER.search(asked) or asks.A_SUPERLATIVE.search(asked))
+        following = f"Question: {_ending(asked)}\n{OR_FINAL if in_lines else FIRST}"
     elif last.error and not last.error.startswith("LLMQueryError"):
         following = CORRECT
     elif computes := _compute(last):
@@ -297,8 +300,7 @@ _AGAIN = f"{_NEXT}; or give your FINAL once more if it is right."
 NOT_HOW_MANY = (
     f"The question asks for them, not for how many there are. {_NEXT}; or give FINAL(the variable)."
 )
-
-
+NOT_WHICH_ONE = f"The question asks which one it is, not for a number. {_AGAIN}"
 NOT_READ = f"Nothing has read the texts yet. {_LABELS} {FIRST}"
 # to an answer on labels that the data does not name, where no text has been read
 

@@ -185,6 +185,56 @@ def test_a_line_comes_with_what_it_belongs_to_and_what_belongs_to_it():
     assert blocks.above("a comment\n# one\n# two\nvalue", 24) == []
 
 
+MINUTES = "Minute book\n\n" + "".join(
+    f"MEETING of {n} May\n\nChair: {who}\nPresent: {who}, Bo\n\n1. All was read.\n"
+    f"2. A {what} was bought for the village.\n\n"
+    for n, (who, what) in enumerate([("Ann Hill", "roof"), ("Cy Dale", "sweeper"), ("Di Moor", "bell")], 1)
+)
+
+
+def test_a_line_comes_with_the_title_above_it_and_the_fields_under_that():
+    lines, _, _ = related("Who was the chair when the sweeper was bought?", MINUTES)
+    assert (
+        lines[0]
+        == "MEETING of 2 May\nChair: Cy Dale\nPresent: Cy Dale, Bo\n2. A sweeper was bought for the village."
+    )
+    assert blocks.above(MINUTES, MINUTES.index("Present: Cy")) == ["MEETING of 2 May"]
+    mail = "From a Mon Aug 22 09:28:00 2022\nMessage-ID: <1@home>\nFrom: Ann\nTo: Bo\n\nThe keys of all the doors are lost.\n"
+    lines, _, _ = related("What is lost?", f"{mail}\n" * 2)
+    assert lines == [
+        "From a Mon Aug 22 09:28:00 2022\nFrom: Ann\nTo: Bo\nThe keys of all the doors are lost."
+    ]
+
+
+def test_of_the_best_line_more_is_shown():
+    line = f"The doctor of Vesper came. {'He said a word. ' * 25}It was the wine."
+    lines, _, _ = related("What was the matter with Vesper?", "all is well\n" * 30 + f"{line}\n")
+    assert lines == [line]
+
+
+def test_links_of_a_wiki_are_followed():
+    pages = "".join(f"# Page {n}\nIt is near [[Page {n - 1}]].\n" for n in range(9))
+    wiki = f"# Iron Bridge\nIt is by [[J. Oakes]].\n{pages}# J. Oakes\nJ. Oakes was born in Yew.\n{pages}"
+    assert "# J. Oakes\nJ. Oakes was born in Yew." in "\n".join(related("Who built Iron Bridge?", wiki)[0])
+
+
+@pytest.mark.parametrize(
+    ("question", "name"),
+    [
+        ("What is the code of pale-fox?", "pale-fox"),
+        ("What do pale-fox and line have?", "pale-fox"),
+        ("How many e-mails are there?", ""),
+        ("Who bought the second-hand sweeper?", ""),
+        ("What do night-active insects do?", ""),
+        ("What is in a-1.txt there?", "a-1.txt"),
+        ("What is Ost-West about?", "Ost-West"),
+        ("Where is a.b.c found?", "a.b.c"),
+    ],
+)
+def test_a_compound_that_says_of_what_kind_something_is_is_no_name(question, name):
+    assert related(question, "a line of text\n" * 9)[1] == name
+
+
 def test_of_a_long_line_each_sentence_is_a_line():
     filler = "The baker of Ulm sold two loaves. " * 90
     prose = f"{filler}Marta Quill was born in Gera. {filler}Otto Quill was born in Jena. {filler}"

@@ -218,6 +218,40 @@ def test_what_is_no_archive_has_no_rows():
     assert read("commit yourself\nAuthor: Ada\n\nto it\n" * 9) is None
 
 
+RECIPES = "".join(
+    f"=== {n}. Soup {n} ===\nFrom: Aunt Ann\nServes: {n}    Level: so  so\n\nSee:\n  * salt: {n} g\n\n"
+    for n in range(1, 5)
+)
+
+
+def test_sections_with_a_title_and_fields_are_rows():
+    rows = read(f"Our book\n\n{RECIPES}==== 5. Stew ====\n\n- **From:** Bo\n- **Serves:** 2\n\nIt is old.\n")
+    assert rows[0] == {
+        "title": "1. Soup 1",
+        "From": "Aunt Ann",
+        "Serves": 1,
+        "Level": "so  so",
+        "text": "See:\n  * salt: 1 g",
+    }
+    assert rows[4] == {"title": "5. Stew", "From": "Bo", "Serves": 2, "Level": "", "text": "It is old."}
+    assert len(rows) == 5
+    assert read(RECIPES.replace("\n", "\r\n")) == read(RECIPES)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ACT 1\n\nROMEO: Hi.\nJULIET: Hi.\n\nACT 2\n\nJULIET: Hi.\nNURSE: No.\n\nACT 3\n\nROMEO: Oh.\nNURSE: So.\n",
+        "# Setup\n\nNote: read this.\nTip: do that.\n\n# Use\n\nRun it.\n\n# End\n\nIt ends.\n",
+        "One.\n\nFrom: Ann\nTo: Bo\n\n" * 4,
+        "Chapter\n\nIt was late.\nIt rained.\n\n" * 4,
+    ],
+    ids=range(4),
+)
+def test_other_texts_with_titles_have_no_rows(text):
+    assert read(text) is None
+
+
 def test_what_only_tells_times_is_no_chat():
     assert read("06/01/2024, 08:01 - Ada came\n" * 5) is None
     assert read("3:16 And he said: go\n" * 5) is None

@@ -8,13 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from rlm.sandbox.child import sections
 from rlm.sandbox.child.rows import FIELD
 
 REACH = 20_000
 # characters above a line in which what it belongs to is looked for
+HEAD = 1_000
+# characters below it that may be of the same title's fields
 BELOW = 4_000
 # characters below it that may belong to it
-ABOVE_SHOWN, BELOW_SHOWN = 3, 4
+ABOVE_SHOWN, BELOW_SHOWN, FIELDS_SHOWN = 3, 4, 4
 # lines
 WIDTH = 240
 # characters of each of them
@@ -24,7 +27,7 @@ _HEADING = re.compile(r"#{1,6} +\S")
 
 
 def above(text: str, start: int) -> list[str]:
-    """The lines above the one at `start` that it belongs to: those it is indented under, or a heading."""
+    """What the line at `start` belongs to: lines it is indented under, a heading, or a title with fields."""
     line = text[start : start + WIDTH].partition("\n")[0]
     lines = text[max(0, start - REACH) : start].split("\n")[:-1]
     depth, found = _depth(line), list[str]()
@@ -36,7 +39,17 @@ def above(text: str, start: int) -> list[str]:
             break
     if not found and not line.startswith("#"):
         found = [other[:WIDTH] for n, other in enumerate(lines) if _is_heading(lines, n)][-1:]
-    return found[::-1]
+    return found[::-1] or _titled(lines, [line, *text[start : start + HEAD].split("\n")[1:-1]])
+
+
+def _titled(lines: Sequence[str], rest: Sequence[str]) -> list[str]:
+    """The title above the rest's first line, with its fields but for identifiers such as <a1@home>."""
+    whole = [*lines, *rest]
+    for n in range(len(lines) - 1, -1, -1):
+        for title, fields, end in sections.head(whole, n):
+            told = [f"{name}: {value}"[:WIDTH] for name, value in fields.items() if value[0] != "<"]
+            return [title, *told[: FIELDS_SHOWN * (end <= len(lines))]]
+    return []
 
 
 def below(text: str, start: int, stems: Sequence[str]) -> list[str]:

@@ -46,10 +46,11 @@ STOP_WORDS = frozenset(
 _COMPOUND = re.compile(r"\w+(?:[-_.@/]+\w+)+")
 # a name with hyphens, dots and the like
 _NAME = re.compile(
-    _COMPOUND.pattern
+    r"(?<=\[\[)[^]|#\n]+|"
+    + _COMPOUND.pattern
     + r"|(?<=[a-z,;:] )[A-Z]\w{3,}|\b[A-Z][A-Z\d]{3,}\b|\b\d{5,}\b|\b(?=\w*\d)(?=\d*[^\W\d])\w{4,}\b"
 )
-# also a word with a capital within a sentence, one in capitals, a long number, letters with digits
+# also a wiki's link, a word with a capital within a sentence or in capitals, a long number, letters and digits
 _VALUE = re.compile(
     r'"([^"\n]{2,40})"|(?<=[a-z,;:] )([A-Z]\w{2,})(?![\w-])|(?<!\w)([A-Z][A-Z\d]{2,})(?!\w)'
     r"|(?<![\w.])(\d{2,})(?![\w.]*\w)"
@@ -132,10 +133,21 @@ def missing(question: str, text: Any) -> str:
     """The first of a question's compounds that is nowhere in the context; else ""."""
     if not is_searchable(text):
         return ""
-    for name in compounds(question):
+    for found in _COMPOUND.finditer(question):
+        name = found[0]
+        if _describes(name, question[found.end() :]):
+            continue
         if next(matches(re.compile(re.escape(name), re.IGNORECASE), text), None) is None:
             return name
     return ""
+
+
+def _describes(compound: str, rest: str) -> bool:
+    """Whether a compound is no name but says of what kind something is: "second-hand cars", "e-mails"."""
+    parts = compound.split("-")
+    following = re.match(r" ([a-z]{3,})\b", rest)
+    kind = min(map(len, parts)) == 1 or bool(following and following[1] not in STOP_WORDS)
+    return kind and len(parts) > 1 and compound.islower() and all(part.isalpha() for part in parts)
 
 
 def named(question: str, text: Any) -> list[str]:
@@ -152,6 +164,8 @@ def values(question: str, rows: Sequence[dict[str, Any]]) -> dict[str, str]:
         told = [text for text in few if 2 < len(text) <= LONGEST_KIND and text.lower() not in STOP_WORDS]
         told = [text for text in told if text.lower() in question.lower()]
         asked = [text for text in told if re.search(rf"(?i)(?<!\w){re.escape(text)}(?:e?s)?(?!\w)", question)]
+        codes = set(re.findall(r"\b[A-Z]{2}\b", question)) if not question.isupper() else set()
+        asked += [text for text in few if text in codes]
         if len(asked) == 1:
             found[asked[0]] = field
     return found
@@ -221,6 +235,9 @@ def related(question: str, text: Any) -> tuple[list[str], str, str]:
 def _with_blocks(best: dict[Any, str], question: str, text: str) -> dict[Any, str]:
     """Puts what they belong to before the first lines, and what belongs to them behind."""
     stems = _stems(question)
+    for place, line in list(best.items())[:1]:
+        start, end = _line(text, place, place + 1)
+        best[place] = max(line, text[start : min(end, start + LONG)], key=len)
     for place, line in list(best.items())[:WITH_BLOCK]:
         if text[place - 1 : place] in ("", "\n"):  # no sentence of a long line
             more = [other for other in blocks.below(text, place, stems) if other not in line]

@@ -21,6 +21,8 @@ Lines = Callable[[], list[str]]
 
 NOTHING = frozenset(("", "[]", "0", "-1", "None", "{}", "set()", "Counter()", "()", "''", "0.0", "nan"))
 # outputs of code that found nothing, most often because the data is written in another way
+NO_DATA = "llm_query sees only its prompt, and this one has none of the data"
+# in the error of a sub call that is refused
 LARGEST = 5_000_000
 # characters of a context that is looked through
 SHORTEST, LONGEST = 3, 200

@@ -33,7 +33,7 @@ from rlm.sandbox.child.finding import (
     values,
     words,
 )
-from rlm.sandbox.child.hints import NOTHING, fields_to_use, in_rows, loose, unmatched
+from rlm.sandbox.child.hints import NO_DATA, NOTHING, fields_to_use, in_rows, loose, unmatched
 from rlm.sandbox.child.labels import (
     COUNTED,
     LABELLED,
@@ -44,7 +44,7 @@ from rlm.sandbox.child.labels import (
     paired,
     tallies,
 )
-from rlm.sandbox.child.rows import ABSENT, Day, brief, head, records
+from rlm.sandbox.child.rows import ABSENT, Day, brief, first, head, records
 from rlm.sandbox.child.rows import read as read_rows
 from rlm.sandbox.child.shown import SHOWN_ITEMS, Output, clip, explain, show
 from rlm.sandbox.limits import MAX_ANSWER, MAX_PROMPT, THREADS
@@ -88,6 +88,8 @@ READY_CALLS = {"product": "itertools"}
 HINTS = {
     "between instances of 'str' and 'int'": " (convert the str with int(…) or float(…))",
     "between instances of 'int' and 'str'": " (convert the str with int(…) or float(…))",
+    "between instances of 'str' and 'float'": " (convert the str with float(…))",
+    "between instances of 'float' and 'str'": " (convert the str with float(…))",
     "between instances of 'dict' and '": " (that is a dict: take what one of its keys has)",
     "'list' object has no attribute 'most_common'": " (Counter(…) has it, which counts what is in a list)",
     "dict' object has no attribute 'most_common'": " (Counter() has it, and adds up as well: sums[key] += n)",
@@ -541,6 +543,8 @@ class Repl:
                 text += self._gap(text) or hint or self._reminder(error, text, code)
             if isinstance(error, LookupError | AttributeError) and (told := self._hint(code, "")):
                 text += f"\n{told}"
+        if isinstance(error, ModuleNotFoundError):
+            text += f"\n(there is only Python's standard library){_in_rows(self.names.get('context'))}"
         no_thread = isinstance(error, RuntimeError) and "can't start new thread" in text
         if no_thread and threading.active_count() > THREADS // 2:
             limits.append("threads")
@@ -575,8 +579,8 @@ class Repl:
         if not isinstance(context, (list, tuple, dict)) or not context:
             return ""
         kind, size = type(context).__name__, f"{len(context):,}"
-        first = next(iter(context.items() if isinstance(context, dict) else context))
-        some = f"{first[0]!r}: {show(first[1], 200)}" if isinstance(context, dict) else show(first, 200)
+        one = next(iter(context.items() if isinstance(context, dict) else context))
+        some = f"{one[0]!r}: {show(one[1], 200)}" if isinstance(context, dict) else show(one, 200)
         return f"\n(`context` is a {kind} of {size} items, such as {some})"
 
     def thread_failed(self, how: threading.ExceptHookArgs) -> None:
@@ -607,7 +611,12 @@ def _refuse_without_data(call: ast.Call, context: Any) -> None:
     else:
         look = f'print(search("{"|".join(words(question)[:8]) or "word"}"))'
         advice = "Look at the data first:\n" + ("\n".join(nearest(question, context)) or look)
-    raise LLMQueryError(f"llm_query sees only its prompt, and this one has none of the data. {advice}")
+    raise LLMQueryError(f"{NO_DATA}. {advice}{_in_rows(context)}")
+
+
+def _in_rows(context: Any) -> str:
+    row = first(context)
+    return f"\n(`rows` is a list of dicts, such as {brief(row)})" if row else ""
 
 
 def _shown(value: Any) -> Any:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from rlm.sandbox.child import archives, logs
+from rlm.sandbox.child import archives, logs, sections
 
 Row = dict[str, Any]
 Reader = Callable[[Any], Iterable[Row]]
@@ -141,7 +141,7 @@ def _reader(context: Any) -> Reader | None:
             return found
         if _has_blocks(context[:SAMPLE]):
             return _blocks
-        return _form(context[:SAMPLE].split("\n")[:JUDGED])
+        return _form(context[:SAMPLE].split("\n")[:JUDGED]) or sections.reader(context[:SAMPLE])
     if isinstance(context, dict):
         return _nested(context)
     if not isinstance(context, (list, tuple)) or not all(isinstance(item, str) for item in context[:4]):

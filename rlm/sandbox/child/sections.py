@@ -1,0 +1,85 @@
+"""Texts of sections, each a title with fields under it and text, read into fields. Standard library only."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+Row = dict[str, str]
+
+FEWEST = 3
+# sections that a text begins with, from which on it is taken to be made of them
+LONGEST = 120
+# characters of a title
+_WORD = r"[\w'()/&.-]+"
+_FIELD = re.compile(
+    rf"(?:[-*•] )?(?:\*\*)?([^\W\d_]{_WORD}(?: {_WORD}){{0,3}})(?:\*\*)?:(?:\*\*)? +(\S.{{0,300}})"
+)
+_GAP = re.compile(rf"(?:\t| {{2,}})(?={_WORD}(?: {_WORD}){{0,3}}: )")
+# between two fields of a line
+_MARKS = "#=*-_ \t\r"
+# around a title
+
+
+def reader(beginning: str) -> Callable[[str], Iterator[Row]] | None:
+    """What reads a text that begins with such sections; None for any other.
+
+    Each title is the first line of a paragraph, and has two fields or more below it, most often the same.
+    """
+    lines = beginning.split("\n")[:-1]
+    heads = [fields for n in range(len(lines)) for _, fields, _ in head(lines, n)]
+    if len(heads) < FEWEST:
+        return None
+    (first, often), *_ = Counter(next(iter(fields)) for fields in heads).most_common()
+    names = Counter(name for fields in heads for name in fields)
+    common = [name for name in names if 2 * names[name] > len(heads)]
+    regular = often * 5 >= len(heads) * 4 and len(common) > 1
+    return partial(_rows, first=first, names=list(names)) if regular else None
+
+
+def _rows(text: str, first: str, names: Sequence[str]) -> Iterator[Row]:
+    """A row for each section: title, fields, and the rest as `text`."""
+    lines = text.split("\n")
+    row: Row = {}
+    begins = 0
+    for n in range(len(lines)):
+        for title, fields, end in head(lines, n):
+            if next(iter(fields)) == first:
+                if row:
+                    yield row | {"text": _joined(lines[begins:n])}
+                row = {"title": title, **dict.fromkeys(names, ""), **fields}
+                begins = end
+    if row:
+        yield row | {"text": _joined(lines[begins:])}
+
+
+def head(lines: Sequence[str], n: int) -> Iterator[tuple[str, Row, int]]:
+    """The title in line n, two fields or more below it, and where they end; nothing where there are none."""
+    title = lines[n].strip(_MARKS)
+    if (
+        not title
+        or len(title) > LONGEST
+        or title[-1] in ".,;:"
+        or (n and lines[n - 1].strip())
+        or _fields(lines[n])
+    ):
+        return
+    fields: Row = {}
+    end = n + 1 if lines[n + 1 : n + 2] and lines[n + 1].strip() else n + 2
+    while end < len(lines) and (more := _fields(lines[end])):
+        fields |= more
+        end += 1
+    if len(fields) > 1:
+        yield title, fields, end
+
+
+def _fields(line: str) -> Row:
+    """The fields of a line of one or more `Name: value`; none where anything else is there."""
+    found = [_FIELD.fullmatch(part) for part in _GAP.split(line.strip())] if ":" in line else []
+    return {part[1]: part[2] for part in found if part} if all(found) else {}
+
+
+def _joined(lines: Sequence[str]) -> str:
+    return "\n".join(lines).replace("\r", "").strip()
