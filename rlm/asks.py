@@ -15,7 +15,12 @@ A_SUPERLATIVE = re.compile(
     re.IGNORECASE,
 )
 # what only code can find, unless a line says it
-ALL = re.compile(r"\b(?:list|name|give|show|find) (?:all|every|each)\b|\bwhich \w+s\b", re.IGNORECASE)
+ALL = re.compile(
+    r"\b(?:list|name|give|show|find) (?:all|every|each)\b|\bwhich (?!(?:is|was|has|does)\b)\w+s\b",
+    re.IGNORECASE,
+)
+SO_MANY = re.compile(r"\b(?:all|the|which|these) (?:\d+|two|three|four|five)\b", re.IGNORECASE)
+# of them, so that it can be seen whether all are there
 PAIRS = re.compile(r"\bpairs?\b", re.IGNORECASE)
 A_CHOICE = re.compile(r"\bor (?!(?:is|are|not|none)\b)", re.IGNORECASE)
 # whose answer is in the question

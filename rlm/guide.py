@@ -97,6 +97,8 @@ class Guide:
                 return prompts.not_yet("counted")
             if self._superlative and not self.related.says(self._superlative[0]):
                 return prompts.not_yet("compared")
+            if asks.ALL.search(self.question) and not asks.SO_MANY.search(self.question):
+                return prompts.not_yet("listed")
         code = [cell.code for cell in cells]
         if self._is_written_in(code, answer):
             return prompts.written_in_code(answer)
@@ -128,13 +130,11 @@ class Guide:
         anew = max((n for n, cell in enumerate(cells) if _READS.search(cell)), default=0)
         code = "\n".join(cells[anew:])
         named = self.related.named
-        if names := {name: named[name] for name in named if name.casefold() not in code.casefold()}:
-            self.related = replace(self.related, named={})  # it has been told
-            return prompts.took_no_notice(names)
-        fields = {name: field for name, field in named.items() if field}
-        if "rows" not in code and self._has_rows and (fields or ".split()[" in code):
-            return prompts.use_rows(fields)
-        counts_lines = asks.HOW_OFTEN.search(self.question) and _LINES.match(code)
+        if missed := [name for name in named if name.casefold() not in code.casefold()]:
+            return prompts.took_no_notice(missed, named)
+        if "rows" not in code and self._has_rows and (any(named.values()) or ".split()[" in code):
+            return prompts.use_rows(named)
+        counts_lines = asks.HOW_OFTEN.search(self.question) and _LINES.match(code) and "rows" not in code
         return prompts.counts_lines(self._word) if counts_lines else ""
 
     def _namesake(self, said: set[str], shown: str) -> str:

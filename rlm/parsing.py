@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from rlm.sandbox.child.shown import rounded
 from rlm.types import Action, Final
 
 RUNNABLE = frozenset({"", "repl", "python", "python3", "py", "tool_code"})
@@ -195,7 +196,7 @@ def _python_final(argument: str, *, variable: bool) -> Final | None:
         return Final(text, kind="variable" if variable else "expression")
     if isinstance(value, str):
         return Final(value, kind="variable") if variable else Final(value, value)
-    return Final(text, value)
+    return Final(rounded(text), value)
 
 
 def _call(text: str) -> ast.Call | None:

@@ -341,18 +341,24 @@ def not_yet(done: str) -> str:
     return f"No code has {done} anything yet, and you have seen only some of the data. {_NEXT}."
 
 
-def took_no_notice(names: Mapping[str, str]) -> str:
-    """To the result of code in which names or numbers of the question do not occur; with their fields."""
-    told = (
-        f"{name!r}{f' (as in row[{field!r}] == {name!r})' * bool(field)}" for name, field in names.items()
-    )
-    return f"Your code takes no notice of {' or '.join(told)}, which the question names. {_AGAIN}"
+def took_no_notice(missed: Sequence[str], named: Mapping[str, str]) -> str:
+    """To the result of code in which some of the question's names or numbers do not occur.
+
+    named: all of the question's, with their fields.
+    """
+    told = f"Your code takes no notice of {' or '.join(map(repr, missed))}, which the question names"
+    by_field = any(named[name] for name in missed)
+    return f"{told}{f' ({_tests(named)})' * by_field}. {_AGAIN}"
 
 
-def use_rows(fields: Mapping[str, str]) -> str:
-    """To the result of code that goes by whole lines; fields: those of the kinds that the question names."""
-    tests = " and ".join(f"row[{field!r}] == {name!r}" for name, field in fields.items())
+def use_rows(named: Mapping[str, str]) -> str:
+    """To the result of code that goes by whole lines; named: as above."""
+    tests = _tests(named)
     return f"Your code goes by whole lines. `rows` has their fields{f': {tests}' * bool(tests)}. {_AGAIN}"
+
+
+def _tests(named: Mapping[str, str]) -> str:
+    return " and ".join(f"row[{field!r}] == {name!r}" for name, field in named.items() if field)
 
 
 def written_in_code(answer: str) -> str:

@@ -114,6 +114,12 @@ def test_final(reply, text):
     ("reply", "final"),
     [
         pytest.param("FINAL([1, 2])", Final("[1, 2]", [1, 2]), id="value-is-kept"),
+        pytest.param(
+            "FINAL(479.19000000000005)", Final("479.19", 479.19000000000005), id="error-of-binary-sums"
+        ),
+        pytest.param("FINAL(-0.30000000000000004)", Final("-0.3", -0.30000000000000004), id="another-error"),
+        pytest.param("FINAL(0.3333333333333333)", Final("0.3333333333333333", 1 / 3), id="no-error"),
+        pytest.param("FINAL(4.50)", Final("4.50", 4.5), id="short-float"),
         pytest.param("FINAL(total)", Final("total", kind="expression"), id="bare-name"),
         pytest.param("FINAL(rows[0])", Final("rows[0]", kind="expression"), id="item"),
         pytest.param("FINAL(f'{n} lines')", Final("f'{n} lines'", kind="expression"), id="f-string"),

@@ -241,7 +241,7 @@ def test_sections_with_a_title_and_fields_are_rows():
 @pytest.mark.parametrize(
     "text",
     [
-        "ACT 1\n\nROMEO: Hi.\nJULIET: Hi.\n\nACT 2\n\nJULIET: Hi.\nNURSE: No.\n\nACT 3\n\nROMEO: Oh.\nNURSE: So.\n",
+        "ACT 1\n\nROMEO: !\nJULIET: !\n\nACT 2\n\nJULIET: !\nNURSE: No.\n\nACT 3\n\nROMEO: Oh.\nNURSE: ?\n",
         "# Setup\n\nNote: read this.\nTip: do that.\n\n# Use\n\nRun it.\n\n# End\n\nIt ends.\n",
         "One.\n\nFrom: Ann\nTo: Bo\n\n" * 4,
         "Chapter\n\nIt was late.\nIt rained.\n\n" * 4,

@@ -50,10 +50,10 @@ _NAME = re.compile(
     + _COMPOUND.pattern
     + r"|(?<=[a-z,;:] )[A-Z]\w{3,}|\b[A-Z][A-Z\d]{3,}\b|\b\d{5,}\b|\b(?=\w*\d)(?=\d*[^\W\d])\w{4,}\b"
 )
-# also a wiki's link, a word with a capital within a sentence or in capitals, a long number, letters and digits
+# also a wiki's link, words with a capital within a sentence or in capitals, long numbers, letters and digits
 _VALUE = re.compile(
     r'"([^"\n]{2,40})"|(?<=[a-z,;:] )([A-Z]\w{2,})(?![\w-])|(?<!\w)([A-Z][A-Z\d]{2,})(?!\w)'
-    r"|(?<![\w.])(\d{2,})(?![\w.]*\w)"
+    r"|(?<![\w.:/-])(\d{2,})(?![\w.]*\w|[:/-]\d)"
 )
 # of a question, what its answer may depend on
 _DEFINED = re.compile(r"""["“]([^"“”\n]{1,40})["”] \([^()]+\)""")

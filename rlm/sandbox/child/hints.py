@@ -134,6 +134,10 @@ def _no_value(node: ast.AST, dicts: Sequence[dict[str, Any]]) -> str:
         ):
             if any(field in item and item[field] == value for item in dicts):
                 return ""
+            texts = (item[field] for item in dicts if isinstance(item.get(field), str))
+            if isinstance(value, str) and value and (text := next((t for t in texts if value in t), "")):
+                test = f"{value!r} in row[{field!r}]"
+                return f"{value!r} is only a part of a {field!r}, as of {text[:80]!r}: {test}."
             others = {name: None for item in dicts for name in item if item[name] == value}
             if others and value and isinstance(value, str):
                 other = next(iter(others))

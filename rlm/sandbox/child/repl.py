@@ -46,7 +46,7 @@ from rlm.sandbox.child.labels import (
 )
 from rlm.sandbox.child.rows import ABSENT, Day, brief, first, head, records
 from rlm.sandbox.child.rows import read as read_rows
-from rlm.sandbox.child.shown import SHOWN_ITEMS, Output, clip, explain, show
+from rlm.sandbox.child.shown import SHOWN_ITEMS, Output, clip, explain, rounded, show
 from rlm.sandbox.limits import MAX_ANSWER, MAX_PROMPT, THREADS
 
 Ask = Callable[[list[str]], list[dict[str, Any]]]
@@ -653,7 +653,7 @@ def _listed(numbers: list[int]) -> str:
 
 
 def _answer(value: Any) -> dict[str, Any]:
-    text = clip(value if isinstance(value, str) else str(value), MAX_ANSWER)
+    text = rounded(str(value)) if type(value) is float else clip(str(value), MAX_ANSWER)
     try:
         safe = len(json.dumps(value, allow_nan=False)) <= MAX_ANSWER
     except (TypeError, ValueError, RecursionError):
