@@ -248,7 +248,9 @@ def nothing(asked: str, related: Related, hint: str) -> str:
     elif related.unsaid == "labelled":
         told = f"{hint}\n{_LABELLED}".lstrip()
     elif hint:
-        told = f"{hint}\nWrite other code."
+        absent = re.match(r'The data has nothing for "(.+)"\.$', hint, re.MULTILINE)
+        of_it = absent and absent[1].lower() in asked.lower() and not asks.A_NUMBER.search(asked)
+        told = f"{hint}\n{f'{NOT_THERE} Otherwise write' if of_it else 'Write'} other code."
     else:
         found = words(_ending(asked))
         telling = "|".join(dict.fromkeys([*(word for word in found if not word.isalnum()), *found[-6:]][:6]))

@@ -389,6 +389,26 @@ def test_an_output_with_nothing_in_it_is_answered_with_the_lines():
     assert NEEDLE in client.shown(1)
 
 
+@pytest.mark.parametrize(
+    ("word", "question", "offered"),
+    [
+        ("axolotl", "What does the Axolotl do to a frog?", True),
+        ("axolotl", "How many axolotls are there for a frog?", False),
+        ("axolotl", "What does the fish do to a frog?", False),
+        ("frog fly", "What does the frog fly to?", False),
+    ],
+)
+def test_where_a_word_of_the_question_is_nowhere_it_may_be_said_that_it_is_not_there(word, question, offered):
+    client, _ = run(
+        cell(f"search({word!r})"),
+        *["FINAL(it is not in the data)"] * 2,
+        context="a fish and a frog\n" * 99,
+        question=question,
+    )
+    assert "That found nothing." in client.shown(1)
+    assert ("reply with FINAL(it is not in the data)" in client.shown(1)) == offered
+
+
 def test_after_nothing_a_name_that_is_nowhere_is_not_shown_as_a_line():
     client, _ = run(cell("[]"), "FINAL(it is not there)", question="Where is gate-house 7?")
     assert "That found nothing. No line or item has 'gate-house'." in client.shown(1)
