@@ -8,7 +8,7 @@ HOW_MANY = re.compile(r"\bhow (?:often|many)\b|\bnumber of\b", re.IGNORECASE)
 HOW_OFTEN = re.compile(r"\bhow often\b|\btimes\b|\boccurrences?\b|\boccurs?\b", re.IGNORECASE)
 # a word, which a line may have more than once
 A_NUMBER = re.compile(r"\b(?:how (?:many|often|much)|number of|count)\b", re.IGNORECASE)
-A_TOTAL = re.compile(r"\b(?:total|sum|altogether|in all|average|mean)\b", re.IGNORECASE)
+A_TOTAL = re.compile(r"\b(?:total|sum|altogether|in all|average|the mean|a mean)\b", re.IGNORECASE)
 A_SUPERLATIVE = re.compile(
     r"(?<!at )\b(?:most(?! \w+ly\b)|least|fewest|(?:larg|small|bigg|great|high|low|long|short|lat|earli)est"
     r"|(?:old|new|young|cheap|heavi|fast|slow|busi)est)\b",
@@ -16,7 +16,8 @@ A_SUPERLATIVE = re.compile(
 )
 # what only code can find, unless a line says it
 ALL = re.compile(
-    r"\b(?:list|name|give|show|find) (?:all|every|each)\b|\bwhich (?!(?:is|was|has|does)\b)\w+s\b",
+    r"\b(?:list|name|give|show|find) (?:all|every|each)\b"
+    r"|\bwhich (?!(?:is|was|has|does|gas|\w+[su]s)\b)\w+s\b",
     re.IGNORECASE,
 )
 SO_MANY = re.compile(r"\b(?:all|the|which|these) (?:\d+|two|three|four|five)\b", re.IGNORECASE)
@@ -26,6 +27,8 @@ A_CHOICE = re.compile(r"\bor (?!(?:is|are|not|none)\b)", re.IGNORECASE)
 # whose answer is in the question
 A_NAME = re.compile(r"\A\s*(?:who|whose|whom|which|where)\b", re.IGNORECASE)
 WHICH_ONE = re.compile(
-    r"(?:\A|[.:;,!?])\s*(?:who|which(?! (?:value|price|share|amount|version|number)))\b", re.IGNORECASE
+    r"(?:\A|[.:;!?])\s*(?:who|which(?! (?:is the )?(?:\w+ )?"
+    r"(?:amount|average|cost|number|percentage|price|rate|ratio|score|share|total|value|version)\b))\b",
+    re.IGNORECASE,
 )
 MORE_THAN_YES_OR_NO = re.compile(r"\A\s*(?:what|which|who|whose|where|when|why|how)\b", re.IGNORECASE)

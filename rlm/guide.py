@@ -100,7 +100,7 @@ class Guide:
             if asks.ALL.search(self.question) and not asks.SO_MANY.search(self.question):
                 return prompts.not_yet("listed")
         code = [cell.code for cell in cells]
-        if self._is_written_in(code, answer):
+        if self._needs_code and not self.related.says(answer) and self._is_written_in(code, answer):
             return prompts.written_in_code(answer)
         if outputs and not self._follows_up and (missed := self._overlooked(code)):
             return missed
@@ -116,11 +116,10 @@ class Guide:
         return prompts.never_shown(min(unseen)) if unseen else ""
 
     def _is_written_in(self, cells: Sequence[str], answer: str) -> bool:
-        """Whether code only prints an answer that it has as it stands, without a look at the data."""
-        code = "\n".join(cells)
-        literal = re.search(rf"""(["']){re.escape(answer)}\1|\bprint\({re.escape(answer)}\)""", code)
-        alone = self._superlative or not _READS.search(code)
-        return bool(literal and alone and answer not in self.question)
+        """Whether the latest code has the answer as it stands: a superlative, or any if none reads data."""
+        literal = rf"""(["']){re.escape(answer)}\1|\bprint\({re.escape(answer)}\)"""
+        found = cells and answer not in self.question and re.search(literal, cells[-1])
+        return bool(found and (self._superlative or not _READS.search("\n".join(cells))))
 
     def _overlooked(self, cells: Sequence[str]) -> str:
         """What of a question that is to be computed the code overlooks where it last reads the data."""

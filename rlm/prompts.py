@@ -185,7 +185,8 @@ def observation(
     elif last.hint and not last.error:
         following = f"{last.hint}\n{CORRECT if guided else next_step(asked, last)}"
     elif last.error and NO_DATA in last.error:
-        in_lines = not (asks.A_NUMBER.search(asked) or asks.A_SUPERLATIVE.search(asked))
+        computed = asks.A_NUMBER.search(asked) or asks.A_SUPERLATIVE.search(asked)
+        in_lines = not computed and "print(search(" not in last.error
         following = f"Question: {_ending(asked)}\n{OR_FINAL if in_lines else FIRST}"
     elif last.error and not last.error.startswith("LLMQueryError"):
         following = CORRECT
@@ -339,7 +340,7 @@ def never_shown(what: str) -> str:
 
 
 def not_yet(done: str) -> str:
-    """To an answer that takes all of the data, before any code has run; done: "counted" or "compared"."""
+    """To an answer that takes all of the data, before any code has run; done: "counted", say."""
     return f"No code has {done} anything yet, and you have seen only some of the data. {_NEXT}."
 
 

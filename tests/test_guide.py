@@ -239,8 +239,13 @@ def test_parts_of_dates_and_times_are_no_numbers_of_the_question():
 @pytest.mark.parametrize(
     ("question", "code", "answer", "says"),
     [
-        ("By what share did it fall?", "print(10)", "10", "not found '10': that is written in the code"),
-        ("Why did it fall?", "print('wind')", "wind", "not found 'wind'"),
+        (
+            "By what share did the price fall?",
+            "print(10)",
+            "10",
+            "not found '10': that is written in the code",
+        ),
+        ("Why did the price fall?", "print('wind')", "wind", "not found 'wind'"),
         ("Why did it fall?", "print('wind' if 'wind' in context else 'no')", "wind", ""),
         ("Was it 10 or 20?", "print(10)", "10", ""),
         ("Which state is the dearest?", "print(0.125)", "0.125", "which one it is, not for a number"),
@@ -417,7 +422,12 @@ def test_after_nothing_a_name_that_is_nowhere_is_not_shown_as_a_line():
 
 @pytest.mark.parametrize(
     ("question", "offered"),
-    [("Where is the key?", True), ("How many keys are there?", False), ("What is the oldest key?", False)],
+    [
+        ("Where is the gatekeeper?", True),
+        ("How many gatekeepers are there?", False),
+        ("Who is the oldest gatekeeper?", False),
+        ("Where is the key?", False),
+    ],
 )
 def test_after_a_sub_call_without_data_an_answer_is_offered_where_a_line_may_have_it(question, offered):
     client, _ = run(cell(f"llm_query({question!r})"), "FINAL(4417)", "FINAL(4417)", question=question)

@@ -20,7 +20,10 @@ LOG = "\n".join(
     ]
     * 20
 )
-ROWS = [{"name": "Ada", "city": "Oslo"}, {"name": "Bo", "city": "Bergen"}]
+ROWS = [
+    {"name": "Ada", "city": "Oslo", "who": "Ada <ada@home>"},
+    {"name": "Bo", "city": "Bergen", "who": "Bo <bo@home>"},
+]
 
 
 def test_nested_data_counts_by_all_that_is_in_it():
@@ -56,8 +59,8 @@ def test_words_are_found_in_any_case_also_beside_a_letter_that_grows():
             "No item has 'oslo' as its 'city'; it is 'Oslo', 'Bergen'.",
         ),
         (
-            '[r for r in rows if r["city"] == "Osl"]',
-            "'Osl' is only a part of a 'city', as of 'Oslo': 'Osl' in row['city'].",
+            '[r for r in rows if r["who"] == "bo@home"]',
+            "'bo@home' is only a part of a 'who', as of 'Bo <bo@home>': 'bo@home' in row['who'].",
         ),
         (
             '[r for r in rows if r.get("town", "") == "Oslo"]',
@@ -203,6 +206,9 @@ def test_a_line_comes_with_the_title_above_it_and_the_fields_under_that():
         == "MEETING of 2 May\nChair: Cy Dale\nPresent: Cy Dale, Bo\n2. A sweeper was bought for the village."
     )
     assert blocks.above(MINUTES, MINUTES.index("Present: Cy")) == ["MEETING of 2 May"]
+    assert blocks.above(MINUTES, MINUTES.index("MEETING of 2")) == []
+    one = f"{MINUTES[: MINUTES.index('MEETING of 2')]}It rained.\n\nAnd then it was over, as it seemed.\n"
+    assert blocks.above(one, one.index("And then")) == []
     mail = (
         "From a Mon Aug 22 09:28:00 2022\nMessage-ID: <1@home>\nFrom: Ann\nTo: Bo\n\n"
         "The keys of all the doors are lost.\n"
@@ -217,6 +223,9 @@ def test_of_the_best_line_more_is_shown():
     line = f"The doctor of Vesper came. {'He said a word. ' * 25}It was the wine."
     lines, _, _ = related("What was the matter with Vesper?", "all is well\n" * 30 + f"{line}\n")
     assert lines == [line]
+    line = f"{'x' * 900} Vesper {'y' * 900}"
+    lines, _, _ = related("What was the matter with Vesper?", "all is well\n" * 30 + f"{line}\n")
+    assert "Vesper" in lines[0]
 
 
 def test_links_of_a_wiki_are_followed():
@@ -232,6 +241,8 @@ def test_links_of_a_wiki_are_followed():
         ("What do pale-fox and line have?", "pale-fox"),
         ("How many e-mails are there?", ""),
         ("Who bought the second-hand sweeper?", ""),
+        ("What port does auth-proxy use?", "auth-proxy"),
+        ("When did pale-fox leave?", "pale-fox"),
         ("What do night-active insects do?", ""),
         ("What is in a-1.txt there?", "a-1.txt"),
         ("What is Ost-West about?", "Ost-West"),

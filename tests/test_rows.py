@@ -52,7 +52,11 @@ LINES = [
     ),
     (
         '::1 - - [1/Mar/2024:00:00:01 +0000] "GET / HTTP/1.1" 200 17 "-" "curl/8" 0.25 "gzip"',
-        {"status": 200, "agent": "curl/8", "more": ' 0.25 "gzip"'},
+        {"status": 200, "agent": "curl/8", "more": '0.25 "gzip"'},
+    ),
+    (
+        '::1 - - [1/Mar/2024:00:00:01 +0000] "GET / HTTP/1.1" 200 17 "-" "curl/8" status=HIT',
+        {"status": 200, "agent": "curl/8"},
     ),
     ('time=00:01 level=warn msg="so \\"slow\\""', {"time": "00:01", "level": "warn", "msg": 'so "slow"'}),
 ]
@@ -166,13 +170,22 @@ def test_a_mailbox_has_a_row_for_each_mail():
     assert len(read(MAILS.replace("\n", "\r\n"))) == 2
 
 
-@pytest.mark.parametrize("charset", ["nobody", "latin-1", "", "utf-8"])
-@pytest.mark.parametrize("encoding", ["base64", "quoted-printable", "7bit", "x"])
+@pytest.mark.parametrize("charset", ["nobody", "latin-1", "", "utf-8", "\0", "idna"])
+@pytest.mark.parametrize("encoding", ["base64", "quoted-printable", "7bit", "8bit", "x"])
 @pytest.mark.parametrize("kind", ["text/plain", "text", "image/png", "multipart/mixed", ""])
 def test_any_mail_has_a_row(charset, encoding, kind):
     head = f"Content-Type: {kind}; charset={charset}\nContent-Transfer-Encoding: {encoding}"
-    mail = f"From a Mon Aug 22 09:28:00 2022\nSubject: =?x?=\n{head}\n\nR3L832 =E4 ü\n"
-    assert [row["Subject"] for row in read(mail * 2)] == ["=?x?="] * 2
+    mail = f"From a Mon Aug 22 09:28:00 2022\nSubject: =?utf-8?b?A?=\n{head}\n\nR3L832 =E4 Grüße €\n"
+    rows = read(mail * 2)
+    assert [row["Subject"] for row in rows] == ["=?utf-8?b?A?="] * 2
+    if encoding.endswith("bit") and kind == "text/plain":
+        assert rows[0]["body"] == "R3L832 =E4 Grüße €"
+
+
+@pytest.mark.parametrize("year", ["99999999999", "2022 +99999999999999999999"])
+def test_a_date_that_cannot_be_is_as_it_is_written(year):
+    mail = f"From a Mon Aug 22 09:28:00 2022\nDate: Mon, 22 Aug {year} 08:28:00 +0200\nTo: Bo\n\nHi\n"
+    assert read(mail * 2)[0]["Date"].startswith("Mon, 22 Aug")
 
 
 COMMITS = """\
@@ -236,6 +249,12 @@ def test_sections_with_a_title_and_fields_are_rows():
     assert rows[4] == {"title": "5. Stew", "From": "Bo", "Serves": 2, "Level": "", "text": "It is old."}
     assert len(rows) == 5
     assert read(RECIPES.replace("\n", "\r\n")) == read(RECIPES)
+    other = RECIPES.replace(
+        "From: Aunt Ann\nServes: 3    Level: so  so\n", "Serves: 3    Level: ok\nFrom: Ann\n"
+    )
+    assert [row["From"] for row in read(other)] == ["Aunt Ann", "Aunt Ann", "Ann", "Aunt Ann"]
+    assert read(f"Name{' ' * 50_000}x: y\n" * 4) is None
+    assert read(f"Title\n\nName: x{' ' * 15_000}y\n\n" * 4) is None
 
 
 @pytest.mark.parametrize(
@@ -243,10 +262,11 @@ def test_sections_with_a_title_and_fields_are_rows():
     [
         "ACT 1\n\nROMEO: !\nJULIET: !\n\nACT 2\n\nJULIET: !\nNURSE: No.\n\nACT 3\n\nROMEO: Oh.\nNURSE: ?\n",
         "# Setup\n\nNote: read this.\nTip: do that.\n\n# Use\n\nRun it.\n\n# End\n\nIt ends.\n",
-        "One.\n\nFrom: Ann\nTo: Bo\n\n" * 4,
+        "Bills\n\nQuestion: How?\nAnswer: So.\nQuestion: Why?\nAnswer: No.\n\n" * 4,
+        "interface A {\n  id: number;\n  name: string;\n}\n\n" * 4,
         "Chapter\n\nIt was late.\nIt rained.\n\n" * 4,
     ],
-    ids=range(4),
+    ids=range(5),
 )
 def test_other_texts_with_titles_have_no_rows(text):
     assert read(text) is None
@@ -255,11 +275,15 @@ def test_other_texts_with_titles_have_no_rows(text):
 def test_what_only_tells_times_is_no_chat():
     assert read("06/01/2024, 08:01 - Ada came\n" * 5) is None
     assert read("3:16 And he said: go\n" * 5) is None
+    said = ["Starting", "Reading", "Done", "Error: no", "Retry: 3", "Loading of it: 4"]
+    assert read("\n".join(f"2024-03-01 10:00:01 {text}" for text in said)) is None
 
 
 def test_a_csv_may_have_quotes_in_its_first_lines_and_a_mark_of_byte_order():
     rows = read('\ufeffno,who,note\n1,Ada,"ring, twice"\n2,Bo,"say ""hi""\nand go"\n3,Cy,\n')
     assert rows[0] == {"no": 1, "who": "Ada", "note": "ring, twice"}
+    assert first('\ufeff"no","who","note"\n' + '1,"Ada",x\n' * 3) == {"no": 1, "who": "Ada", "note": "x"}
+    assert first('\ufeff[{"a": 1}]') == {"a": 1}
     assert rows[1]["note"] == 'say "hi"\nand go'
     assert len(rows) == 3
     assert read('a,b,c\r1,2,"x\n' * 5) is None
@@ -268,11 +292,13 @@ def test_a_csv_may_have_quotes_in_its_first_lines_and_a_mark_of_byte_order():
 @pytest.mark.parametrize(
     ("texts", "found"),
     [
-        (["143,12", "1.234,50", "-0,5"], [143.12, 1234.5, -0.5]),
+        (["143,12", "1.234,50", "-0,50", "90"], [143.12, 1234.5, -0.5, 90]),
+        (["3,1", "3,10", "3,2"], ["3,1", "3,10", "3,2"]),
         (["1,234", "12,345,678.5", "7"], [1234, 12345678.5, 7]),
         (["1.5", "NA", "2"], [1.5, "NA", 2]),
         (["N/A", "-", "7"], ["N/A", "-", 7]),
         (["0,125", "1,250", "2,5"], ["0,125", "1,250", "2,5"]),
+        (["5"] * 30 + ["1,234"], [5] * 30 + [1234]),
         (["1,2,3", "4,5,6", "7"], ["1,2,3", "4,5,6", "7"]),
         (["NA", "", "-"], ["NA", "", "-"]),
         (["02", "1", "3"], ["02", "1", "3"]),
@@ -281,6 +307,12 @@ def test_a_csv_may_have_quotes_in_its_first_lines_and_a_mark_of_byte_order():
 def test_numbers_in_a_column(texts, found):
     rows = read("a;b;c\n" + "".join(f"x;{text};y\n" for text in texts))
     assert [row["b"] for row in rows] == found
+
+
+def test_one_column_tells_whether_commas_or_points_stand_before_decimals():
+    rows = read("a;b;c\n1.234;143,12;12.03.2024\n2;7,50;13.03.2024\n12.345.678;1,00;14.03.2024\n")
+    assert [(row["a"], row["b"]) for row in rows] == [(1234, 143.12), (2, 7.5), (12345678, 1)]
+    assert rows[0]["c"] < "2.4.2024"
 
 
 def test_the_first_rows_of_a_long_array_are_read_alone():

@@ -276,16 +276,16 @@ def test_a_sub_call_without_any_data_is_refused_with_what_to_do():
     assert value_of(None, "llm_query('What is 2 + 2?')") == "'WHAT IS 2 + 2?'"
     with Sandbox("a,b,c\n" + "1,2,3\n" * 9, query=echo) as repl:
         error = repl.execute("llm_query('What is it?')").error
-        assert "(`rows` is a list of dicts, such as {'a': 1, 'b': 2, 'c': 3})" in error
+        assert "in `rows` as well, a list of dicts; the first is {'a': 1, 'b': 2, 'c': 3}" in error
 
 
 def test_a_module_that_is_not_there_is_told_with_what_is():
-    with Sandbox("a,b,c\n" + "1,2,3\n" * 9) as repl:
+    with Sandbox("a,b,c\n" + "1,2,3\n" * 9, query=echo) as repl:
         error = repl.execute("import pandas as pd\npd.read_csv(context)").error
     assert "No module named 'pandas'" in error
-    assert "only Python's standard library)\n(`rows` is a list of dicts, such as {'a': 1" in error
-    with Sandbox("text") as repl:
-        assert repl.execute("import numpy").error.endswith("(there is only Python's standard library)")
+    assert "use Python's standard library) Its records are in `rows` as well" in error
+    with Sandbox("text", query=echo) as repl:
+        assert repl.execute("import pandas").error.endswith("use Python's standard library)")
 
 
 @pytest.mark.parametrize("prompt", ["3", "['a']", "None"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
@@ -65,20 +66,21 @@ def commits(text: str) -> Iterator[Row]:
 
 
 def _date(text: str, parse: Callable[[str], datetime]) -> str:
-    """As in 2024-03-01 17:05:00 +0200, in whose order time goes; one that is no date as it is written."""
+    """As in 2024-03-01 17:05:00 +0200, in the order of time within a zone; what is no date as it is."""
     try:
         return parse(text).strftime("%Y-%m-%d %H:%M:%S %z").rstrip()
-    except (ValueError, TypeError, IndexError):
+    except (ValueError, TypeError, IndexError, OverflowError):
         return text
 
 
 def _decoded(text: str) -> str:
     """A header's value in the letters that are meant, on one line."""
+    from email.errors import HeaderParseError
     from email.header import decode_header, make_header
 
     try:
         meant = str(make_header(decode_header(text))) if "=?" in text else text
-    except (LookupError, ValueError):  # in an encoding that nobody knows
+    except (LookupError, ValueError, HeaderParseError):  # in an encoding that nobody knows, or cut off
         meant = text
     return " ".join(meant.split())
 
@@ -93,10 +95,8 @@ def _body(mail: Message) -> str:
     )
     if best is None:
         return ""
-    if not best["Content-Transfer-Encoding"]:
-        return str(best.get_payload()).strip()
-    data = best.get_payload(decode=True)
-    try:
-        return bytes(data).decode(best.get_content_charset("utf-8"), "replace").strip()
-    except (LookupError, TypeError):
-        return str(best.get_payload()).strip()
+    text = str(best.get_payload())
+    if str(best["Content-Transfer-Encoding"]).strip().lower() in ("base64", "quoted-printable"):
+        with suppress(LookupError, ValueError, TypeError):  # a charset that nobody knows, say
+            text = bytes(best.get_payload(decode=True)).decode(best.get_content_charset("utf-8"), "replace")
+    return text.strip()

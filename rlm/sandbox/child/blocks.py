@@ -45,11 +45,15 @@ def above(text: str, start: int) -> list[str]:
 def _titled(lines: Sequence[str], rest: Sequence[str]) -> list[str]:
     """The title above the rest's first line, with its fields but for identifiers such as <a1@home>."""
     whole = [*lines, *rest]
-    for n in range(len(lines) - 1, -1, -1):
-        for title, fields, end in sections.head(whole, n):
-            told = [f"{name}: {value}"[:WIDTH] for name, value in fields.items() if value[0] != "<"]
-            return [title, *told[: FIELDS_SHOWN * (end <= len(lines))]]
-    return []
+    heads = [(n, *head) for n in range(len(whole)) for head in sections.head(whole, n)]
+    above = [head for head in heads if head[0] < len(lines)]
+    is_title = rest[0].startswith("#") or len(lines) in [n for n, *_ in heads]
+    if is_title or not above:
+        return []
+    _, title, fields, end = above[-1]
+    alone = sum(fields.keys() == others.keys() for _, _, others, _ in heads) < 2
+    told = [f"{name}: {value}"[:WIDTH] for name, value in fields.items() if value[0] != "<"]
+    return [] if alone else [title, *told[: FIELDS_SHOWN * (end <= len(lines))]]
 
 
 def below(text: str, start: int, stems: Sequence[str]) -> list[str]:

@@ -45,6 +45,8 @@ STOP_WORDS = frozenset(
 # not worth a search
 _COMPOUND = re.compile(r"\w+(?:[-_.@/]+\w+)+")
 # a name with hyphens, dots and the like
+_AUXILIARY = re.compile(r"\b(?:does|did|is|was|has|can|could|will|would|should) $", re.IGNORECASE)
+# before a name that does something: "does auth-proxy use"
 _NAME = re.compile(
     r"(?<=\[\[)[^]|#\n]+|"
     + _COMPOUND.pattern
@@ -135,17 +137,17 @@ def missing(question: str, text: Any) -> str:
         return ""
     for found in _COMPOUND.finditer(question):
         name = found[0]
-        if _describes(name, question[found.end() :]):
+        if _describes(name, question[: found.start()], question[found.end() :]):
             continue
         if next(matches(re.compile(re.escape(name), re.IGNORECASE), text), None) is None:
             return name
     return ""
 
 
-def _describes(compound: str, rest: str) -> bool:
+def _describes(compound: str, before: str, rest: str) -> bool:
     """Whether a compound is no name but says of what kind something is: "second-hand cars", "e-mails"."""
     parts = compound.split("-")
-    following = re.match(r" ([a-z]{3,})\b", rest)
+    following = None if _AUXILIARY.search(before) else re.match(r" ([a-z]{3,})\b", rest)
     kind = min(map(len, parts)) == 1 or bool(following and following[1] not in STOP_WORDS)
     return kind and len(parts) > 1 and compound.islower() and all(part.isalpha() for part in parts)
 
@@ -237,7 +239,8 @@ def _with_blocks(best: dict[Any, str], question: str, text: str) -> dict[Any, st
     stems = _stems(question)
     for place, line in list(best.items())[:1]:
         start, end = _line(text, place, place + 1)
-        best[place] = max(line, text[start : min(end, start + LONG)], key=len)
+        longer = text[start : min(end, start + LONG)]
+        best[place] = longer if line in longer else line
     for place, line in list(best.items())[:WITH_BLOCK]:
         if text[place - 1 : place] in ("", "\n"):  # no sentence of a long line
             more = [other for other in blocks.below(text, place, stems) if other not in line]

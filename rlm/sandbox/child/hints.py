@@ -69,7 +69,12 @@ def unmatched(code: str, context: Any, rows: Sequence[dict[str, Any]]) -> str:
 def in_rows(code: str, context: Any) -> str:
     """That a context has rows, for code that does without them."""
     reads = re.search(r"\bcontext\b|\bsearch\(", code) and "rows" not in code
-    row = first(context) if reads and is_searchable(context, LARGEST) else None
+    return there_are_rows(context) if reads else ""
+
+
+def there_are_rows(context: Any) -> str:
+    """That a context has them; "" where it has none, or it takes long to see."""
+    row = first(context) if is_searchable(context, LARGEST) else None
     return f"Its records are in `rows` as well, a list of dicts; the first is {brief(row)}." if row else ""
 
 
@@ -134,8 +139,9 @@ def _no_value(node: ast.AST, dicts: Sequence[dict[str, Any]]) -> str:
         ):
             if any(field in item and item[field] == value for item in dicts):
                 return ""
+            part = re.compile(rf"(?<![\w.-]){re.escape(str(value))}(?![\w.-])")
             texts = (item[field] for item in dicts if isinstance(item.get(field), str))
-            if isinstance(value, str) and value and (text := next((t for t in texts if value in t), "")):
+            if isinstance(value, str) and value and (text := next(filter(part.search, texts), "")):
                 test = f"{value!r} in row[{field!r}]"
                 return f"{value!r} is only a part of a {field!r}, as of {text[:80]!r}: {test}."
             others = {name: None for item in dicts for name in item if item[name] == value}

@@ -49,7 +49,9 @@ _TIMED = rf"{_TIME}{_NEXT}{_REST}"
 # what is still a line of its own, though it has no more of a form than that
 _PAIR = re.compile(r'([A-Za-z_][\w.]*)=("(?:[^"\\]|\\.)*"|[^\s"]\S*|)(?:\s+|$)')
 # of logfmt
-_PAIRS = re.compile(rf"\s*(?:{_PAIR.pattern}){{2,}}")
+_PAIRS = re.compile(rf"(?:{_PAIR.pattern}){{2,}}")
+_MORE = re.compile(rf"(?:{_PAIR.pattern})+")
+_BEGINS_CHAT = re.compile(rf"\u200e?\[?{_DAY_OF_CHATS}")
 
 
 def parser(lines: Sequence[str]) -> Parse | None:
@@ -59,7 +61,7 @@ def parser(lines: Sequence[str]) -> Parse | None:
     forms = [re.compile(form, re.DOTALL) for form in (*_FORMS, _TIMED)]
     *forms_alone, chat, timed = forms
     for form in (*forms_alone, chat):
-        begins = [form, timed] if form is chat else [form]  # a chat may begin with notices
+        begins = [form, timed] if form is chat and _BEGINS_CHAT.match(lines[0]) else [form]  # with notices
         found = [told for line in lines if (told := _told(form, line.rstrip()))]
         if len(found) >= JUDGED and all(
             any(_told(f, line.rstrip()) for f in begins) for line in lines[:JUDGED]
@@ -74,7 +76,8 @@ def parser(lines: Sequence[str]) -> Parse | None:
 def _fields(forms: Sequence[re.Pattern[str]], names: Sequence[str], line: str) -> dict[str, str] | None:
     """The fields by the first form that the line has; one that this form has not is empty."""
     for found in filter(None, (_told(form, line) for form in forms)):
-        return {name: found.get(name, "") for name in names}
+        more = {name: text for name, text in found.items() if text}
+        return {name: found.get(name, "") for name in names} | more
     return None
 
 
@@ -82,9 +85,8 @@ def _told(form: re.Pattern[str], line: str) -> dict[str, str]:
     """The fields of a line in that form, none where it has another; `name=value` behind it are fields too."""
     match = form.fullmatch(line)
     found = {name: text or "" for name, text in match.groupdict().items()} if match else {}
-    if _PAIRS.fullmatch(found.get("more", "")):
-        found |= _pairs(found.pop("more"))
-    return found
+    more = found.pop("more", "").strip()
+    return (_pairs(more) if _MORE.fullmatch(more) else {"more": more}) | found if more else found
 
 
 def _logfmt(line: str) -> dict[str, str] | None:

@@ -33,7 +33,7 @@ from rlm.sandbox.child.finding import (
     values,
     words,
 )
-from rlm.sandbox.child.hints import NO_DATA, NOTHING, fields_to_use, in_rows, loose, unmatched
+from rlm.sandbox.child.hints import NO_DATA, NOTHING, fields_to_use, in_rows, loose, there_are_rows, unmatched
 from rlm.sandbox.child.labels import (
     COUNTED,
     LABELLED,
@@ -44,7 +44,7 @@ from rlm.sandbox.child.labels import (
     paired,
     tallies,
 )
-from rlm.sandbox.child.rows import ABSENT, Day, brief, first, head, records
+from rlm.sandbox.child.rows import ABSENT, Day, brief, head, records
 from rlm.sandbox.child.rows import read as read_rows
 from rlm.sandbox.child.shown import SHOWN_ITEMS, Output, clip, explain, rounded, show
 from rlm.sandbox.limits import MAX_ANSWER, MAX_PROMPT, THREADS
@@ -516,7 +516,7 @@ class Repl:
         lines, missing, unsaid = related(question, context)
         if unsaid == "labels" and (by := compared(question, head(context))):
             unsaid = "labels of pairs" if paired(question, by) else "labels of each"
-        text = "\n".join(clip(line, 600) for line in lines)
+        text = "\n".join(clip(line, 600 if n else 1500) for n, line in enumerate(lines))
         fields = values(question, records(context))
         days = [name for name in fields if isinstance(name, Day)]
         known = {name.casefold() for name in fields}.union(*(day.casefold().split() for day in days))
@@ -544,7 +544,8 @@ class Repl:
             if isinstance(error, LookupError | AttributeError) and (told := self._hint(code, "")):
                 text += f"\n{told}"
         if isinstance(error, ModuleNotFoundError):
-            text += f"\n(there is only Python's standard library){_in_rows(self.names.get('context'))}"
+            there = there_are_rows(self.names.get("context"))
+            text += f"\n(it is not installed: use Python's standard library) {there}".rstrip()
         no_thread = isinstance(error, RuntimeError) and "can't start new thread" in text
         if no_thread and threading.active_count() > THREADS // 2:
             limits.append("threads")
@@ -558,8 +559,9 @@ class Repl:
         """Which field in the failed code is empty in some rows."""
         rows = self._rows()
         for name in re.findall(r"\[[\"'](.+?)[\"']\]", text):
-            texts = (row[name] for row in rows if isinstance(row.get(name), str))
-            if (absent := next((text for text in texts if text in ABSENT), None)) is not None:
+            values = [row[name] for row in rows if name in row]
+            absent = next((value for value in values if isinstance(value, str) and value in ABSENT), None)
+            if absent is not None and (absent == "" or not all(isinstance(value, str) for value in values)):
                 return f"\n(row[{name!r}] is {absent!r} in some of `rows`: leave those out)"
         return ""
 
@@ -611,12 +613,7 @@ def _refuse_without_data(call: ast.Call, context: Any) -> None:
     else:
         look = f'print(search("{"|".join(words(question)[:8]) or "word"}"))'
         advice = "Look at the data first:\n" + ("\n".join(nearest(question, context)) or look)
-    raise LLMQueryError(f"{NO_DATA}. {advice}{_in_rows(context)}")
-
-
-def _in_rows(context: Any) -> str:
-    row = first(context)
-    return f"\n(`rows` is a list of dicts, such as {brief(row)})" if row else ""
+    raise LLMQueryError(f"{NO_DATA}. {advice}\n{there_are_rows(context)}".rstrip())
 
 
 def _shown(value: Any) -> Any:

@@ -80,6 +80,7 @@ def read(context: Any) -> list[Row] | None:
     Raises:
         ValueError, csv.Error: it begins in such a form, and does not keep to it.
     """
+    context = _unmarked(context)
     reader = _reader(context)
     return None if reader is None else _rows(reader, context)
 
@@ -91,8 +92,9 @@ def first(context: Any) -> Row | None:
 
 def head(context: Any) -> list[Row]:
     """Some first rows, as `read` gives them, by the beginning of the context alone."""
-    reader = _reader(context)
     try:
+        context = _unmarked(context)
+        reader = _reader(context)
         if reader is _json_array:
             return list(_decoded(context[:SAMPLE]))
         if isinstance(reader, _Nested):
@@ -237,9 +239,13 @@ def _blocks(text: str) -> Iterator[Row]:
         yield row
 
 
+def _unmarked(context: Any) -> Any:
+    """Without a mark of byte order."""
+    return context.removeprefix("\ufeff") if isinstance(context, str) else context
+
+
 def _source(text: Any) -> Iterable[str]:
-    """Its lines, without a mark of byte order."""
-    return io.StringIO(text.removeprefix("\ufeff")) if isinstance(text, str) else text
+    return io.StringIO(text) if isinstance(text, str) else text
 
 
 def _delimited(text: Any, delimiter: str) -> Iterable[Row]:
@@ -365,28 +371,33 @@ def _paired(line: str, delimiter: str, names: Sequence[str]) -> Row | None:
 
 def _converted(rows: list[Row]) -> list[Row]:
     """The rows with numbers or days for the texts of a column whose first values all are such, or absent."""
+    columns = {}
     for column in rows[0] if rows else ():
-        judged = [row.get(column) or "" for row in rows[:JUDGED]]
-        judged = [text for text in judged if text not in ABSENT]
-        if not judged or not all(isinstance(text, str) for text in judged):
-            continue
-        if kind := next((kind for kind, fits in _KINDS.items() if all(map(fits, judged))), None):
-            for row in rows:
-                text = row.get(column)
-                if isinstance(text, str) and _KINDS[kind](text):
-                    row[column] = kind(text)
+        judged = [text for text in (row.get(column) or "" for row in rows[:JUDGED]) if text not in ABSENT]
+        if judged and all(isinstance(text, str) for text in judged):
+            columns[column] = judged
+    comma = any(map(_have_comma, columns.values()))
+    for column, judged in columns.items():
+        for fits, converted in ((_NUMBER[comma].fullmatch, partial(_number, comma=comma)), (_is_day, Day)):
+            if all(map(fits, judged)):
+                for row in rows:
+                    text = row.get(column)
+                    if isinstance(text, str) and fits(text):
+                        row[column] = converted(text)
+                break
     return rows
 
 
-def _with_commas(text: str) -> int | float:
-    """A number whose thousands have commas between them."""
-    plain = text.replace(",", "")
+def _have_comma(texts: Sequence[str]) -> bool:
+    """Whether all are numbers, and some have a comma before as many decimals: 143,12 and 1.234,50."""
+    decimals = {len(text.partition(",")[2]) for text in texts if "," in text}
+    return bool(decimals <= {1, 2} and len(decimals) == 1 and all(map(_NUMBER[True].fullmatch, texts)))
+
+
+def _number(text: str, comma: bool) -> int | float:
+    """comma: whether it stands before the decimals, and points between the thousands."""
+    plain = text.replace(".", "").replace(",", ".") if comma else text.replace(",", "")
     return float(plain) if "." in plain else int(plain)
-
-
-def _with_comma(text: str) -> float:
-    """A number with a comma before its decimals, as in 1.234,50."""
-    return float(text.replace(".", "").replace(",", "."))
 
 
 def _is_day(text: str) -> bool:
@@ -412,10 +423,9 @@ def _time(text: Any) -> Any:
 
 _days: dict[Any, Any] = {}
 # what was read already: strptime is slow
-_KINDS: dict[Callable[[str], Any], Callable[[str], object]] = {
-    int: re.compile(r"-?(?:0|[1-9]\d{0,17})").fullmatch,
-    float: re.compile(r"-?(?:0|[1-9]\d{0,9})(?:\.\d{1,17})?").fullmatch,
-    _with_comma: re.compile(r"-?(?:\d{1,9}|\d{1,3}(?:\.\d{3}){1,2}),\d{1,2}").fullmatch,
-    _with_commas: re.compile(r"-?(?:0|[1-9]\d{0,2}(?:,\d{3}){0,4})(?:\.\d{1,9})?").fullmatch,
-    Day: _is_day,
+_WHOLE = r"-?(?:0|[1-9]\d{0,17}|[1-9]\d{0,2}(?:POINT\d{3}){1,4})"
+_NUMBER = {
+    comma: re.compile(_WHOLE.replace("POINT", thousands) + rf"(?:{decimals}\d{{1,17}})?")
+    for comma, thousands, decimals in ((False, ",", r"\."), (True, r"\.", ","))
 }
+# whether a comma stands before the decimals

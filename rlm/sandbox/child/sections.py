@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 
 Row = dict[str, str]
@@ -15,9 +15,9 @@ LONGEST = 120
 # characters of a title
 _WORD = r"[\w'()/&.-]+"
 _FIELD = re.compile(
-    rf"(?:[-*•] )?(?:\*\*)?([^\W\d_]{_WORD}(?: {_WORD}){{0,3}})(?:\*\*)?:(?:\*\*)? +(\S.{{0,300}})"
+    rf"(?:[-*•] )?(?:\*\*)?([^\W\d_]{_WORD}(?: {_WORD}){{0,3}})(?:\*\*)?:(?:\*\*)? +(\S.{{0,2000}})"
 )
-_GAP = re.compile(rf"(?:\t| {{2,}})(?={_WORD}(?: {_WORD}){{0,3}}: )")
+_GAP = re.compile(rf"(?:\t|(?<! ) {{2,}})(?={_WORD}(?: {_WORD}){{0,3}}: )")
 # between two fields of a line
 _MARKS = "#=*-_ \t\r"
 # around a title
@@ -32,27 +32,32 @@ def reader(beginning: str) -> Callable[[str], Iterator[Row]] | None:
     heads = [fields for n in range(len(lines)) for _, fields, _ in head(lines, n)]
     if len(heads) < FEWEST:
         return None
-    (first, often), *_ = Counter(next(iter(fields)) for fields in heads).most_common()
     names = Counter(name for fields in heads for name in fields)
-    common = [name for name in names if 2 * names[name] > len(heads)]
-    regular = often * 5 >= len(heads) * 4 and len(common) > 1
-    return partial(_rows, first=first, names=list(names)) if regular else None
+    common = {name for name in names if 2 * names[name] > len(heads)}
+    regular = sum(common <= fields.keys() for fields in heads)
+    if len(common) < 2 or 2 * regular < len(heads):
+        return None
+    return partial(_rows, common=common, names=list(names))
 
 
-def _rows(text: str, first: str, names: Sequence[str]) -> Iterator[Row]:
+def _rows(text: str, common: Collection[str], names: Sequence[str]) -> Iterator[Row]:
     """A row for each section: title, fields, and the rest as `text`."""
     lines = text.split("\n")
     row: Row = {}
     begins = 0
     for n in range(len(lines)):
         for title, fields, end in head(lines, n):
-            if next(iter(fields)) == first:
+            if _has_most(fields, common):
                 if row:
-                    yield row | {"text": _joined(lines[begins:n])}
+                    yield {"text": _joined(lines[begins:n])} | row
                 row = {"title": title, **dict.fromkeys(names, ""), **fields}
                 begins = end
     if row:
-        yield row | {"text": _joined(lines[begins:])}
+        yield {"text": _joined(lines[begins:])} | row
+
+
+def _has_most(fields: Row, common: Collection[str]) -> bool:
+    return 2 * len(fields.keys() & common) > len(common)
 
 
 def head(lines: Sequence[str], n: int) -> Iterator[tuple[str, Row, int]]:
@@ -61,7 +66,7 @@ def head(lines: Sequence[str], n: int) -> Iterator[tuple[str, Row, int]]:
     if (
         not title
         or len(title) > LONGEST
-        or title[-1] in ".,;:"
+        or title[-1] in ",;:{[("
         or (n and lines[n - 1].strip())
         or _fields(lines[n])
     ):
@@ -69,6 +74,8 @@ def head(lines: Sequence[str], n: int) -> Iterator[tuple[str, Row, int]]:
     fields: Row = {}
     end = n + 1 if lines[n + 1 : n + 2] and lines[n + 1].strip() else n + 2
     while end < len(lines) and (more := _fields(lines[end])):
+        if more.keys() & fields.keys():  # a conversation, say
+            return
         fields |= more
         end += 1
     if len(fields) > 1:

@@ -33,7 +33,7 @@ def clip(text: str, limit: int) -> str:
 def rounded(text: str) -> str:
     """A float's text without the error of binary sums: 479.19000000000005 is 479.19. Any other as it is."""
     short = f"{float(text):.12g}" if re.fullmatch(r"-?\d{1,12}\.\d{9,20}", text) else text
-    return short if short.isprintable() and len(re.sub(r"\D", "", short).lstrip("0")) <= 10 else text
+    return short if len(re.sub(r"\D", "", short).lstrip("0")) <= 10 else text
 
 
 class Output(io.TextIOBase):
