@@ -31,4 +31,5 @@ WHICH_ONE = re.compile(
     r"(?:amount|average|cost|number|percentage|price|rate|ratio|score|share|total|value|version)\b))\b",
     re.IGNORECASE,
 )
+WHY = re.compile(r"\A\s*why\b", re.IGNORECASE)
 MORE_THAN_YES_OR_NO = re.compile(r"\A\s*(?:what|which|who|whose|where|when|why|how)\b", re.IGNORECASE)

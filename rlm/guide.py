@@ -78,7 +78,9 @@ class Guide:
             return prompts.of_another(other, self.related.missing)
         if said in ({"true"}, {"false"}) and asks.MORE_THAN_YES_OR_NO.search(self.question):
             return prompts.not_yes_or_no(answer, self.related.missing)
-        if said and said <= asked - _words("\n".join(outputs)) and not asks.A_CHOICE.search(self.question):
+        new = said - (asked - _words("\n".join(outputs)))
+        repeats = said and len(new) <= bool(asks.WHY.search(self.question))  # "gave" for "give"
+        if repeats and not asks.A_CHOICE.search(self.question):
             good = [
                 cell
                 for cell, output in zip(cells, outputs, strict=True)

@@ -229,7 +229,7 @@ def test_code_that_overlooks_another_part_after_that_is_told_so_as_well():
 
 
 def test_parts_of_dates_and_times_are_no_numbers_of_the_question():
-    question = "What is the total price from 2024-02-03 06:00 to 17/12/24 of Ann?"
+    question = "What is the total price from 1:30 on 17/12/24 to 2024-02-03 06:00 of Ann?"
     client, _ = run(
         cell("sum(row['price'] for row in rows)"), *["FINAL(1)"] * 2, context=TABLE, question=question
     )
@@ -381,6 +381,15 @@ def test_an_answer_that_only_repeats_the_question_is_asked_back_for():
     client, result = run(cell("print(context and 4417)"), "FINAL(the gatekeeper)", "FINAL(4417)")
     assert "only repeats the question. Your code has found:\n4417\nGive that" in client.shown(2)
     assert result.answer == "4417"
+
+
+@pytest.mark.parametrize(
+    ("answer", "doubted"), [("The guard gave it away", True), ("He gave it to Bo", False)]
+)
+def test_a_reason_that_has_one_word_more_is_none(answer, doubted):
+    question = "Why did the guard give it away?"
+    _, result = run(f"FINAL({answer})", f"FINAL({answer})", question=question)
+    assert result.iterations == 1 + doubted
 
 
 def test_a_choice_that_the_question_gives_is_no_repetition():

@@ -265,6 +265,11 @@ def test_a_code_of_two_capitals_is_looked_for_as_a_word():
     assert related("Which country has the code FO?", codes)[0][0].startswith("FO\tFaroe Islands")
 
 
+def test_a_date_is_one_number_and_a_time_is_none():
+    text = "2024-02-03 06:00 Quarry 35\n" * 3
+    assert named("How many of 35 were there from 2024-02-03 06:00 to 17/02/24?", text) == ["35", "2024-02-03"]
+
+
 def test_names_numbers_and_quotations_are_what_an_answer_depends_on():
     assert named('How many are from Oslo or "Ny by" in 2024, or from Rome?', "Oslo 2024\nNy by") == [
         "Oslo",

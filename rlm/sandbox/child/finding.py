@@ -55,7 +55,7 @@ _NAME = re.compile(
 # also a wiki's link, words with a capital within a sentence or in capitals, long numbers, letters and digits
 _VALUE = re.compile(
     r'"([^"\n]{2,40})"|(?<=[a-z,;:] )([A-Z]\w{2,})(?![\w-])|(?<!\w)([A-Z][A-Z\d]{2,})(?!\w)'
-    r"|(?<![\w.:/-])(\d{2,})(?![\w.]*\w|[:/-]\d)"
+    r"|(?<![\w.:/-])(\d{4}-\d\d-\d\d|\d{2,}(?![:/-]\d))(?![\w.]*\w)"
 )
 # of a question, what its answer may depend on
 _DEFINED = re.compile(r"""["“]([^"“”\n]{1,40})["”] \([^()]+\)""")
