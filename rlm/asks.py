@@ -22,7 +22,6 @@ ALL = re.compile(
 )
 SO_MANY = re.compile(r"\b(?:all|the|which|these) (?:\d+|two|three|four|five)\b", re.IGNORECASE)
 # of them, so that it can be seen whether all are there
-PAIRS = re.compile(r"\bpairs?\b", re.IGNORECASE)
 A_CHOICE = re.compile(r"\bor (?!(?:is|are|not|none)\b)", re.IGNORECASE)
 # whose answer is in the question
 A_NAME = re.compile(r"\A\s*(?:who|whose|whom|which|where)\b", re.IGNORECASE)

@@ -30,7 +30,7 @@ UNKNOWN_WINDOW = 65_536
 HEAT, HOTTEST = 0.3, 1.2
 # what each sign of a loop adds to the temperature: nothing breaks one but another sampling or another prompt
 MIN_P = 0.25
-# of a small root: it seldom recovers from an unlikely token
+# of a small root, which seldom recovers from an unlikely token; not in a loop, which only such a token breaks
 LIKELY = 20
 # first tokens of a label's reply that are asked for; Ollama tells no more
 RECORDED = 2000
@@ -146,7 +146,7 @@ class Calls:
             self._sub_options(),
             instructions=instructions,
             max_tokens=self.root_reply,
-            min_p=MIN_P if self.guided else None,
+            min_p=MIN_P if self.guided and not self.loops else None,
             think=self.rlm.think,
             until=lambda text: repeats_itself(text) or (self.rlm.mode != "direct" and is_complete(text)),
             on_text=lambda text: self.emit(events.TextStreamed(text)),

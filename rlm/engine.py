@@ -27,18 +27,7 @@ from rlm.sandbox import Kind, Policy, Sandbox
 from rlm.sandbox.host import validate
 from rlm.sandbox.limits import CELL_TIMEOUT, LEAST_MEMORY, MEMORY, SUB_CALLS
 from rlm.session import Session
-from rlm.types import (
-    Action,
-    Answer,
-    Completion,
-    Execution,
-    Final,
-    Iteration,
-    Mode,
-    Related,
-    RLMResult,
-    StopReason,
-)
+from rlm.types import Action, Answer, Completion, Execution, Iteration, Mode, Related, RLMResult, StopReason
 
 DEFAULT_MODEL = "qwen3:4b"
 MAX_LOOPS = 4
@@ -187,7 +176,6 @@ class _Run:
         self.mode: Mode = "direct" if rlm.mode == "direct" else "repl"
         self.guided = is_small(_name(rlm.root)) if rlm.guided is None else rlm.guided
         self.calls = Calls(rlm, guided=self.guided, cancel=self.cancel, emit=self.emit)
-        self.guide: Guide | None = None
         self._lock = threading.RLock()
         self._prose = 0
         # replies in a row without code
@@ -236,14 +224,10 @@ class _Run:
             self.emit(events.Notice(str(repl.report)))
         related = repl.related(self.prompt) if self.guided else Related()
         question = self.session.question(self.prompt, repl, self.calls.root_window, related)
-        if self.guided:
-            asked_before = bool(self.session.exchanges)
-            self.guide = Guide(self.prompt, related, question, repl.context, follows_up=asked_before)
-        history = History(
-            prompts.system(self.calls.capacity),
-            question,
-            list(examples.turns(repl.context, unsaid=related.unsaid)),
-        )
+        asked_before = bool(self.session.exchanges)
+        self.guide = Guide(self.prompt, related, question, repl.context, follows_up=asked_before)
+        before = examples.turns(repl.context, unsaid=related.unsaid)
+        history = History(prompts.system(self.calls.capacity), question, before)
         while len(self.trajectory) < self.rlm.max_iterations and self.calls.loops < MAX_LOOPS:
             with self.turn() as turn:
                 turn.reply = self.calls.ask_root(history)
@@ -293,15 +277,19 @@ class _Run:
         """Runs the reply's cells in order, up to an error or an answer."""
         for code in action.cells:
             self.emit(events.CellStarted(code))
-            try:
-                execution = repl.execute(code)
-            except Cancelled:
-                self.session.keep_repl()
-                self.executed(turn, repl.stopped(code))
-                raise
+            execution = self.ran(turn, repl, code, partial(repl.execute, code))
             self.executed(turn, execution)
             if execution.error or execution.final:
                 break
+
+    def ran(self, turn: _Turn, repl: Sandbox, code: str, order: Callable[[], Execution]) -> Execution:
+        """What came of an order; where the run is stopped meanwhile, what it had done is recorded."""
+        try:
+            return order()
+        except Cancelled:
+            self.session.keep_repl()
+            self.executed(turn, repl.stopped(code))
+            raise
 
     def executed(self, turn: _Turn, execution: Execution) -> None:
         """Records a cell, with the sub calls since the one before."""
@@ -322,8 +310,10 @@ class _Run:
             return executions[-1].final, ""
         failed = bool(executions and executions[-1].error)
         if final and final.kind != "text" and not failed:
-            named = self.resolve(repl, final, turn)
+            named = self.ran(turn, repl, f"FINAL({final.text})", partial(repl.resolve, final))
             if named.final:
+                if asked := self.calls.take_sub_calls():  # by the expression
+                    turn.executions.append(replace(named, sub_calls=asked))
                 return named.final, ""
             if final.kind == "variable" or (named.error and not _is_placeholder(final.text)):
                 return None, prompts.no_variable(named.error or final.text)
@@ -335,27 +325,15 @@ class _Run:
         insists, self._none = none and self._none, none
         if final and _is_placeholder(final.text) and not insists:
             self.calls.loops += 1
-            return None, prompts.no_answer(self.prompt, self.guide.related if self.guide else Related())
+            return None, prompts.no_answer(self.prompt, self.guide.related)
         # without any data, it answers from what it knows
-        doubtful = repl.context.get("type") != "NoneType" and not insists
-        if final and self.guide and doubtful and (doubt := self.guide.doubt(final.text, self.trajectory)):
+        doubtful = self.guided and repl.context.get("type") != "NoneType" and not insists
+        if final and doubtful and (doubt := self.guide.doubt(final.text, self.trajectory)):
             self._uncounted = final.text
             return None, doubt
         if final:
             return Answer(final.text, final.value if _is_json(final.value) else final.text), ""
         return (None, "") if executions else self.without_code(turn.reply)
-
-    def resolve(self, repl: Sandbox, final: Final, turn: _Turn) -> Execution:
-        """What the FINAL names, if it names a variable or an expression."""
-        try:
-            named = repl.resolve(final)
-        except Cancelled:
-            self.session.keep_repl()
-            self.executed(turn, repl.stopped(f"FINAL({final.text})"))
-            raise
-        if named.final and (asked := self.calls.take_sub_calls()):  # by the expression
-            turn.executions.append(replace(named, sub_calls=asked))
-        return named
 
     def without_code(self, reply: Completion) -> tuple[Answer | None, str]:
         """A reply with neither code nor FINAL: asks for one; prose that the model insists on is an answer."""
@@ -373,7 +351,7 @@ class _Run:
 
     def observe(self, history: History, turn: _Turn, complaint: str) -> str:
         """Shows the root what has come of its reply; returns that."""
-        related = self.guide.saw(turn.executions) if self.guide else Related()
+        related = self.guide.saw(turn.executions)
         if self.repeats(turn):  # not added: a copy in the history would only invite another one
             shown = "\n\n".join(filter(None, (prompts.same_again(turn.executions[-1]), complaint)))
             history.amend(shown)
@@ -452,28 +430,34 @@ class _Run:
 def _check(rlm: RLM) -> None:
     """Raises ConfigurationError for a parameter of another type, or out of range."""
     validate(rlm.sandbox, rlm.policy)
-    if rlm.mode not in ("auto", "repl", "direct"):
-        raise ConfigurationError(f"mode must be auto, repl or direct, not {rlm.mode!r}.")
-    for name, least in {"max_iterations": 1, "max_sub_calls": 1, "memory": LEAST_MEMORY}.items():
-        count = getattr(rlm, name)
-        if isinstance(count, bool) or not isinstance(count, int) or count < least:
-            raise ConfigurationError(f"{name} must be a whole number of at least {least:,}, not {count!r}.")
-    for name in ("num_ctx", "cell_timeout", "max_reply", "timeout", "budget"):
-        limit = getattr(rlm, name)
-        if not _is_number(limit) and (limit is not None or name in ("num_ctx", "cell_timeout")):
-            raise ConfigurationError(f"{name} must be a number above 0, not {limit!r}.")
-    if rlm.temperature is False or (rlm.temperature not in (None, 0) and not _is_number(rlm.temperature)):
-        raise ConfigurationError(f"temperature must be a number from 0 up, not {rlm.temperature!r}.")
-    for name in ("model", "recursive_model", "host"):
-        given = getattr(rlm, name)
-        if not isinstance(given, str) and (given is not None or name == "model"):
-            raise ConfigurationError(f"{name} must be a str, not {given!r}.")
-    for name in ("root_client", "sub_client"):
-        client = getattr(rlm, name)
-        if client is not None and not callable(getattr(client, "complete", None)):
-            raise ConfigurationError(f"{name} must have a method complete(messages, options).")
-    if rlm.on_event is not None and not callable(rlm.on_event):
-        raise ConfigurationError(f"on_event must be callable, not {rlm.on_event!r}.")
+    rules: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+        ("mode", lambda given: given in ("auto", "repl", "direct"), "be auto, repl or direct"),
+        ("max_iterations max_sub_calls", partial(_is_whole, least=1), "be a whole number of at least 1"),
+        ("memory", partial(_is_whole, least=LEAST_MEMORY), f"be a whole number of at least {LEAST_MEMORY:,}"),
+        ("num_ctx cell_timeout max_reply timeout budget", _is_number, "be a number above 0"),
+        (
+            "temperature",
+            lambda given: given is not False and (given == 0 or _is_number(given)),
+            "be a number from 0 up",
+        ),
+        ("model recursive_model host", lambda given: isinstance(given, str), "be a str"),
+        ("root_client sub_client", _can_complete, "have a method complete(messages, options)"),
+        ("on_event", callable, "be callable"),
+    )
+    for names, fits, what in rules:
+        for name in names.split():
+            given = getattr(rlm, name)
+            may_be_none = getattr(RLM, name) is None or name == "temperature"
+            if not (fits(given) or (given is None and may_be_none)):
+                raise ConfigurationError(f"{name} must {what}, not {given!r}.")
+
+
+def _is_whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _can_complete(client: object) -> bool:
+    return callable(getattr(client, "complete", None))
 
 
 def _is_number(value: object) -> bool:

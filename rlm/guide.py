@@ -22,8 +22,6 @@ _LINES = re.compile(r"(?s)(?!.*(?:count\(|findall|finditer|Counter)).*\bfor (?:l
 # code that goes from line to line and counts none of what is in them
 _READS = re.compile(r"\b(?:context|rows)\b|\bsearch\(")
 # in code that goes through the data, and not only through what earlier code has found
-_TWINS = re.compile(r"\(\s*(['\"]?[\w.-]+['\"]?),\s*\1\s*\)")
-# a pair of one thing with itself
 _NAMES = re.compile(r"\b[A-Z]\w+(?: [A-Z]\w+)+")
 # of two words or more
 
@@ -47,12 +45,9 @@ class Guide:
         self.question = question
         self.related = related
         self.shown = shown
-        self._has_rows = "row" in context
         self._follows_up = follows_up
         self._needs_code = not (follows_up or prompts.is_in_view(context) or related.unsaid == "words")
         # or the answer may be in an earlier one, in a short text, in the lines that are unlike all others
-        self._word = next(iter(related.named), "word")
-        # that the question is about
         self._superlative = asks.A_SUPERLATIVE.search(question)
         self._doubts: list[str] = []
         # that the model was told of
@@ -74,12 +69,12 @@ class Guide:
         numbers = {word for word in said if word.isdigit()}
         if self.related.unsaid in prompts.UNLABELLED and not any(cell.sub_calls for cell in cells):
             return prompts.NOT_READ
-        if other := self._namesake(said, shown):
-            return prompts.of_another(other, self.related.missing)
-        if said in ({"true"}, {"false"}) and asks.MORE_THAN_YES_OR_NO.search(self.question):
-            return prompts.not_yes_or_no(answer, self.related.missing)
+        other = self._namesake(said, shown)
+        if other or (said in ({"true"}, {"false"}) and asks.MORE_THAN_YES_OR_NO.search(self.question)):
+            return prompts.not_there(answer, other, self.related.missing)
         new = said - (asked - _words("\n".join(outputs)))
-        repeats = said and len(new) <= bool(asks.WHY.search(self.question))  # "gave" for "give"
+        tolerated = len(said) > 3 and asks.WHY.search(self.question)  # "gave" for "give"
+        repeats = said and len(new) <= bool(tolerated)
         if repeats and not asks.A_CHOICE.search(self.question):
             good = [
                 cell
@@ -87,13 +82,8 @@ class Guide:
                 if not cell.error and output not in NOTHING
             ]
             return prompts.only_the_question((good[-1].value or good[-1].stdout) if good else "")
-        if (twins := _TWINS.search(answer)) and asks.PAIRS.search(self.question):
-            return prompts.of_one_and_the_same(twins[0])
         if re.fullmatch(r"-?\d+\.\d{2,}", answer.strip()) and asks.WHICH_ONE.search(self.question):
             return prompts.NOT_WHICH_ONE
-        counted = said and said <= numbers and cells and "len(" in cells[-1].code
-        if counted and asks.ALL.search(self.question):
-            return prompts.NOT_HOW_MANY
         if said and not outputs and self._needs_code:
             if said <= numbers and asks.HOW_MANY.search(self.question) and not self.related.says(answer):
                 return prompts.not_yet("counted")
@@ -133,10 +123,9 @@ class Guide:
         named = self.related.named
         if missed := [name for name in named if name.casefold() not in code.casefold()]:
             return prompts.took_no_notice(missed, named)
-        if "rows" not in code and self._has_rows and (any(named.values()) or ".split()[" in code):
-            return prompts.use_rows(named)
-        counts_lines = asks.HOW_OFTEN.search(self.question) and _LINES.match(code) and "rows" not in code
-        return prompts.counts_lines(self._word) if counts_lines else ""
+        if asks.HOW_OFTEN.search(self.question) and _LINES.match(code) and "rows" not in code:
+            return prompts.counts_lines(next(iter(named), "word"))
+        return ""
 
     def _namesake(self, said: set[str], shown: str) -> str:
         """A name in the answer's line that shares a part with the question's, which is nowhere."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from rlm import prompts
 from rlm.clients.base import CHARS_PER_TOKEN
@@ -20,7 +20,7 @@ class History:
     The question and the latest observation always stay; of older turns the outputs go first, then the code.
     """
 
-    def __init__(self, system: str, question: str, example: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(self, system: str, question: str, example: Iterable[tuple[str, str]] = ()) -> None:
         self.messages: list[Message] = [{"role": "system", "content": system}]
         for shown, reply in example:
             self.messages.append({"role": "user", "content": shown})
@@ -35,10 +35,10 @@ class History:
         self.messages.append({"role": "assistant", "content": reply})
         self.messages.append({"role": "user", "content": observation})
 
-    def amend(self, note: str) -> None:
-        """Adds a line to the latest message, unless it ends with it already."""
-        if not self.messages[-1]["content"].endswith(note):
-            self.messages[-1]["content"] += "\n\n" + note
+    def amend(self, note: str, at: int = -1) -> None:
+        """Adds a line to a message, unless it ends with it already."""
+        if not self.messages[at]["content"].endswith(note):
+            self.messages[at]["content"] += "\n\n" + note
 
     def measure(self, prompt_tokens: int, *, overflow: bool = False) -> None:
         """Learns from the server's count of the present messages how long a token is.
@@ -83,9 +83,7 @@ class History:
         if len(self.messages) <= first + 2:
             return False
         del self.messages[first : first + 2]
-        question = self.messages[self.instructions]
-        if not question["content"].endswith(prompts.TURNS_LEFT_OUT):
-            question["content"] += prompts.TURNS_LEFT_OUT
+        self.amend(prompts.TURNS_LEFT_OUT, self.instructions)
         return True
 
     def _characters(self) -> int:

@@ -186,23 +186,19 @@ def _find_final(text: str, *, cut: bool) -> Final | None:
 
 def _python_final(argument: str, *, variable: bool) -> Final | None:
     """Reads what stands between the parentheses as one Python expression, None where it is not one."""
-    call = _call(f"FINAL({argument})")
-    if call is None or len(call.args) != 1 or call.keywords or isinstance(call.args[0], ast.Starred):
-        return None
-    text = argument.strip()
+    tree = _parse_python(f"FINAL({argument})")
+    match tree.body if tree else []:
+        case [ast.Expr(ast.Call(args=[given], keywords=[]))] if not isinstance(given, ast.Starred):
+            text = argument.strip()
+        case _:
+            return None
     try:
-        value = ast.literal_eval(call.args[0])
+        value = ast.literal_eval(given)
     except (ValueError, TypeError, RecursionError, MemoryError):
         return Final(text, kind="variable" if variable else "expression")
     if isinstance(value, str):
         return Final(value, kind="variable") if variable else Final(value, value)
     return Final(rounded(text), value)
-
-
-def _call(text: str) -> ast.Call | None:
-    tree = _parse_python(text)
-    body = tree.body[0] if tree and len(tree.body) == 1 else None
-    return body.value if isinstance(body, ast.Expr) and isinstance(body.value, ast.Call) else None
 
 
 def _parse_python(text: str) -> ast.Module | None:

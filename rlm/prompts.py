@@ -300,9 +300,6 @@ NOT_SEEN_YET = (
 )
 _NEXT = "Write the next ```repl block, which finds the answer and prints it"
 _AGAIN = f"{_NEXT}; or give your FINAL once more if it is right."
-NOT_HOW_MANY = (
-    f"The question asks for them, not for how many there are. {_NEXT}; or give FINAL(the variable)."
-)
 NOT_WHICH_ONE = f"The question asks which one it is, not for a number. {_AGAIN}"
 NOT_READ = f"Nothing has read the texts yet. {_LABELS} {FIRST}"
 # to an answer on labels that the data does not name, where no text has been read
@@ -318,20 +315,10 @@ def only_the_question(output: str) -> str:
 NOT_THERE = "If the data does not have the answer, reply with FINAL(it is not in the data)."
 
 
-def of_another(name: str, missing: str) -> str:
-    """To an answer out of a line with a name that is only like the one in the question."""
-    return f"That is of {name!r}. {nowhere(missing)} {NOT_THERE} Give your FINAL once more if it is right."
-
-
-def not_yes_or_no(answer: str, missing: str) -> str:
-    """To True or False as an answer to a question that asks for something else."""
-    said = f"{answer} does not answer the question."
+def not_there(answer: str, other: str, missing: str) -> str:
+    """To an answer out of a line about another name, or to True or False where more is asked for."""
+    said = f"That is of {other!r}." if other else f"{answer} does not answer the question."
     return " ".join(filter(None, [said, nowhere(missing), NOT_THERE, _AGAIN]))
-
-
-def of_one_and_the_same(pair: str) -> str:
-    """To an answer of pairs, of which one has the same thing twice."""
-    return f"{pair} is no pair of two. itertools.combinations(…, 2) gives each pair once. {_AGAIN}"
 
 
 def never_shown(what: str) -> str:
@@ -350,18 +337,8 @@ def took_no_notice(missed: Sequence[str], named: Mapping[str, str]) -> str:
     named: all of the question's, with their fields.
     """
     told = f"Your code takes no notice of {' or '.join(map(repr, missed))}, which the question names"
-    by_field = any(named[name] for name in missed)
-    return f"{told}{f' ({_tests(named)})' * by_field}. {_AGAIN}"
-
-
-def use_rows(named: Mapping[str, str]) -> str:
-    """To the result of code that goes by whole lines; named: as above."""
-    tests = _tests(named)
-    return f"Your code goes by whole lines. `rows` has their fields{f': {tests}' * bool(tests)}. {_AGAIN}"
-
-
-def _tests(named: Mapping[str, str]) -> str:
-    return " and ".join(f"row[{field!r}] == {name!r}" for name, field in named.items() if field)
+    tests = " and ".join(f"row[{field!r}] == {name!r}" for name, field in named.items() if field)
+    return f"{told}{f' ({tests})' * any(named[name] for name in missed)}. {_AGAIN}"
 
 
 def written_in_code(answer: str) -> str:
@@ -422,4 +399,4 @@ def too_long(prompt: int, tokens: int | None, capacity: int, window: int | None)
     return f"the prompt has {has}, but the model reads about {takes} at once: split it into smaller pieces"
 
 
-TURNS_LEFT_OUT = "\n\n[Your first turns are left out here to save space; their variables are still there.]"
+TURNS_LEFT_OUT = "[Your first turns are left out here to save space; their variables are still there.]"

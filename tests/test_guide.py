@@ -231,7 +231,7 @@ def test_code_that_overlooks_another_part_after_that_is_told_so_as_well():
 def test_parts_of_dates_and_times_are_no_numbers_of_the_question():
     question = "What is the total price from 1:30 on 17/12/24 to 2024-02-03 06:00 of Ann?"
     client, _ = run(
-        cell("sum(row['price'] for row in rows)"), *["FINAL(1)"] * 2, context=TABLE, question=question
+        cell("sum(row['price'] for row in rows)"), *["FINAL(4560)"] * 2, context=TABLE, question=question
     )
     assert "takes no notice of 'Ann', which" in client.shown()
 
@@ -288,21 +288,6 @@ def test_a_day_of_the_question_may_be_in_the_code_in_another_form():
     )
     assert result.answer == "126"
     assert len(client.requests) == 2
-
-
-def test_code_that_goes_by_whole_lines_is_told_of_the_rows():
-    context = "\n".join(
-        f"2024-03-01 12:{n % 60:02} {_LEVELS[n % 5]} {_SERVICES[n % 3]}: up" for n in range(300)
-    )
-    code = cell("print(sum('mail' in line and 'INFO' in line for line in context.splitlines()))")
-    client, result = run(
-        code, "FINAL(40)", "FINAL(40)", context=context, question="How many mails are at INFO?"
-    )
-    assert "`rows` has their fields: row['level'] == 'INFO' and row['name'] == 'mail'." in client.shown(2)
-    assert result.answer == "40"
-    code = cell("print(Counter(line.split()[2] for line in context.splitlines()).most_common(1))")
-    client, _ = run(code, "FINAL(ERROR)", "FINAL(ERROR)", context=context, question="What is most common?")
-    assert "`rows` has their fields. Write" in client.shown(2)
 
 
 def test_what_is_compared_is_not_to_be_written_in_the_code():
@@ -894,14 +879,6 @@ def test_what_a_cell_has_shown_can_be_given_as_the_answer_where_all_is_asked_for
     assert result.answer == "42"
 
 
-def test_a_number_of_them_is_no_answer_where_all_are_asked_for():
-    client, result = run(
-        cell("found = ['a', 'b', 'c']\nlen(found)"), "FINAL(3)", "FINAL(found)", question="List all letters."
-    )
-    assert "The question asks for them, not for how many there are." in client.shown(2)
-    assert result.value == ["a", "b", "c"]
-
-
 def test_a_dict_where_a_number_is_expected_is_shown():
     with Sandbox("text", query=sub_model) as repl:
         error = repl.execute("counts = {'a': 3}\nany(n > 1 for n in [counts])").error
@@ -1130,7 +1107,7 @@ def test_in_prose_no_line_is_taken_for_unlike_the_others():
         ("classify(list(map(str, range(1001))), ['x', 'y'])", "1,001 different texts"),
         ("classify([1], ['x', 'y'])", "classify takes str, not int"),
         ("total_lines = 3\ntotl_lines", "Did you mean: 'total_lines'?"),
-        ("'5' > 3", "convert the str with int(…)"),
+        ("'5' > 3", "convert the str: int(…)"),
         ("defaultdict(int).most_common(3)", "adds up as well: sums[key] += n"),
         ("[1].most_common(3)", "counts what is in a list"),
         ("import re\nre.search('q{9}', context).group()", "the pattern did not match here"),
@@ -1168,23 +1145,6 @@ def test_search_takes_patterns_as_they_are_meant(context, pattern, found):
 def test_search_shows_the_lines_around_a_short_one():
     with Sandbox("x\n[host17]\nip = 10.0.0.1\ny", query=sub_model) as repl:
         assert "ip = 10.0.0.1" in repl.execute("search('host17')").stdout
-
-
-@pytest.mark.parametrize(
-    ("question", "answer", "doubted"),
-    [
-        ("Which pairs of badges are near each other?", "[(4417, 4417), (4417, 300)]", True),
-        ("Which pair of names is the same?", "('line', 'line')", True),
-        ("Which pairs of badges are near each other?", "[(4417, 300)]", False),
-        ("Where is the badge?", "at (300, 300)", False),
-    ],
-)
-def test_a_pair_of_one_thing_with_itself_is_asked_back_for(question, answer, doubted):
-    final = f"FINAL({answer!r})"
-    client, result = run(cell("print(4417, 300, 'line')"), final, final, question=question)
-    assert result.answer == answer
-    assert len(client.requests) == 2 + doubted
-    assert ("is no pair of two" in client.shown()) == doubted
 
 
 def test_a_doubted_answer_is_better_than_none_when_the_turns_are_used_up():

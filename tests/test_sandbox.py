@@ -433,7 +433,6 @@ def test_the_context_is_described():
             "length": 8,
             "lines": 2,
             "head": "one\ntwo\n",
-            "tail": "one\ntwo\n",
         }
 
 

@@ -143,9 +143,7 @@ def as_file(context: Any) -> tuple[str, IO[bytes]]:
 def believable(shape: object) -> dict[str, Any]:
     """What a worker that has run a model's code says of a context, as far as it is of the right types."""
     told = shape if isinstance(shape, dict) else {}
-    texts = {
-        name: told[name][:1000] for name in ("type", "head", "tail", "row") if isinstance(told.get(name), str)
-    }
+    texts = {name: told[name][:1000] for name in ("type", "head", "row") if isinstance(told.get(name), str)}
     counts = {name: told[name] for name in ("length", "lines") if type(told.get(name)) is int}
     lists = {
         name: [text[:300] for text in told[name][:20] if isinstance(text, str)]

@@ -86,18 +86,16 @@ READY_CALLS = {"product": "itertools"}
 
 
 HINTS = {
-    "between instances of 'str' and 'int'": " (convert the str with int(…) or float(…))",
-    "between instances of 'int' and 'str'": " (convert the str with int(…) or float(…))",
-    "between instances of 'str' and 'float'": " (convert the str with float(…))",
-    "between instances of 'float' and 'str'": " (convert the str with float(…))",
+    "between instances of '(str|int|float)' and '(str|int|float)'": " (convert the str: int(…) or float(…))",
     "between instances of 'dict' and '": " (that is a dict: take what one of its keys has)",
     "'list' object has no attribute 'most_common'": " (Counter(…) has it, which counts what is in a list)",
     "dict' object has no attribute 'most_common'": " (Counter() has it, and adds up as well: sums[key] += n)",
     "'list' object has no attribute 'group'": " (search(…) gives a list of lines)",
-    "'NoneType' object has no attribute 'group'": " (the pattern did not match here: test the match with if)",
-    "'NoneType' object is not subscriptable": " (the pattern did not match here: test the match with if)",
+    "'NoneType' object (has no attribute 'group'|is not subscriptable)": (
+        " (the pattern did not match here: test the match with if)"
+    ),
 }
-# what to do about an error's text
+# what to do about an error, by a pattern of its text
 
 
 class CellStopped(BaseException):
@@ -334,9 +332,7 @@ class Repl:
         if isinstance(name, str) and name in self.names:
             name = self.names[name]
         elif isinstance(name, str) and name.isidentifier():
-            raise NameError(
-                f"FINAL_VAR: there is no variable {name!r}. Your variables: {', '.join(self.variables())}"
-            )
+            raise NameError(f"FINAL_VAR: {self._unknown(name)}")
         self.FINAL(name)
 
     def _ask(self, prompts: list[str]) -> list[dict[str, Any]]:
@@ -411,12 +407,10 @@ class Repl:
             names = set()
         if names & own:
             return self.execute("<final>", f"FINAL({text})")
-        error = (
-            f"there is no variable {text!r}. Your variables: {', '.join(self.variables())}"
-            if variable
-            else None
-        )
-        return {"error": error}
+        return {"error": self._unknown(text) if variable else None}
+
+    def _unknown(self, name: str) -> str:
+        return f"there is no variable {name!r}. Your variables: {', '.join(self.variables())}"
 
     def _read_answer(self) -> None:
         """Takes the `answer` dict as final once it is marked ready, as models trained elsewhere do."""
@@ -538,7 +532,7 @@ class Repl:
         """What the model is told of its mistake, and which limit it was."""
         text, limits = explain(error), []
         if isinstance(error, (AttributeError, IndexError, KeyError, TypeError, ValueError)):
-            hint = next((hint for said, hint in HINTS.items() if said in text), "")
+            hint = next((hint for said, hint in HINTS.items() if re.search(said, text)), "")
             with suppress(Exception):  # data may be anything
                 text += self._gap(text) or hint or self._reminder(error, text, code)
             if isinstance(error, LookupError | AttributeError) and (told := self._hint(code, "")):

@@ -131,7 +131,7 @@ def describe(context: Any) -> dict[str, Any]:
             "length": len(context),
             "lines": context.count("\n") + bool(context and context[-1] != "\n"),
         }
-        shape |= {"head": context[:1000], "tail": context[-500:]}
+        shape["head"] = context[:1000]
     elif isinstance(context, (list, tuple, set, frozenset)):
         shape |= {"length": len(context), "items": _types(context), "sizes": _sizes(context)}
         shape["head"] = list(map(_brief, itertools.islice(context, 3)))
