@@ -32,3 +32,8 @@ WHICH_ONE = re.compile(
 )
 WHY = re.compile(r"\A\s*why\b", re.IGNORECASE)
 MORE_THAN_YES_OR_NO = re.compile(r"\A\s*(?:what|which|who|whose|where|when|why|how)\b", re.IGNORECASE)
+
+
+def is_computed(question: str) -> bool:
+    """Whether a question asks for a number, a total or mean, or a superlative, for which all data counts."""
+    return any(asked.search(question) for asked in (HOW_MANY, A_TOTAL, A_SUPERLATIVE))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -374,7 +375,10 @@ class _Run:
         now = trace(turn.executions)
         again = bool(now) and any(now == trace(before.executions) for before in self.trajectory)
         if now:
-            self.calls.loops = self.calls.loops + 1 if again else 0
+            same_mistake = (
+                _mistake(turn) != "" and self.trajectory and _mistake(turn) == _mistake(self.trajectory[-1])
+            )
+            self.calls.loops = self.calls.loops + 1 if again or same_mistake else 0
         return again
 
     def last_call(self, repl: Sandbox, history: History) -> Answer:
@@ -425,6 +429,13 @@ class _Run:
                 self.rlm.on_event(event)
             except Exception:  # the observer is somebody else's code
                 logger.exception("The observer failed at %s.", type(event).__name__)
+
+
+def _mistake(turn: _Turn | Iteration) -> str:
+    """The kind of error that a turn ended in, numbers left out; "" for none."""
+    error = turn.executions[-1].error if turn.executions else None
+    found = re.findall(r"^\w+(?:Error|Exception)\b.*", error or "", re.MULTILINE)
+    return re.sub(r"\d+", "", found[0]) if found else ""
 
 
 def _check(rlm: RLM) -> None:

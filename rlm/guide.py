@@ -115,13 +115,13 @@ class Guide:
 
     def _overlooked(self, cells: Sequence[str]) -> str:
         """What of a question that is to be computed the code overlooks where it last reads the data."""
-        computed = (asks.HOW_MANY, asks.A_TOTAL, asks.A_SUPERLATIVE)
-        if not any(asked.search(self.question) for asked in computed):
+        if not asks.is_computed(self.question):
             return ""
         anew = max((n for n, cell in enumerate(cells) if _READS.search(cell)), default=0)
         code = "\n".join(cells[anew:])
         named = self.related.named
-        if missed := [name for name in named if name.casefold() not in code.casefold()]:
+        code = code.casefold()
+        if missed := [name for name in named if any(word not in code for word in _words(name))]:
             return prompts.took_no_notice(missed, named)
         if asks.HOW_OFTEN.search(self.question) and _LINES.match(code) and "rows" not in code:
             return prompts.counts_lines(next(iter(named), "word"))

@@ -244,7 +244,7 @@ def nothing(asked: str, related: Related, hint: str) -> str:
         told = f"{nowhere(related.missing)} {NOT_THERE} Otherwise write other code."
     elif related.unsaid in UNLABELLED:
         told = _LABELS
-    elif related.lines:
+    elif related.lines and not (hint and asks.is_computed(asked)):
         told = f"{_told(related)}\nAnswer from these lines, or write other code."
     elif related.unsaid == "labelled":
         told = f"{hint}\n{_LABELLED}".lstrip()

@@ -741,6 +741,15 @@ def test_a_wrong_setting_is_a_clear_error(options, says):
         RLM(**options)
 
 
+def test_the_same_mistake_again_and_again_is_a_loop():
+    client = ScriptedClient([*(f"```repl\nlen({', '.join('1' * n)})\n```" for n in range(2, 9)), "FINAL(7)"])
+    result = ask(client)
+    assert [options.temperature for options in client.options] == pytest.approx(
+        [0.6, 0.6, 0.9, 1.2, 1.2, 1.2]
+    )
+    assert (result.stop_reason, len(result.trajectory)) == ("max_iterations", 6)
+
+
 @pytest.mark.parametrize("prompt", ["", "  \n", None, 3])
 def test_an_empty_prompt_is_a_clear_error(prompt):
     with pytest.raises(ConfigurationError, match="prompt is empty"):

@@ -377,6 +377,20 @@ def test_a_reason_that_has_one_word_more_is_none(answer, doubted):
     assert result.iterations == 1 + doubted
 
 
+def test_a_quotation_may_be_in_the_code_as_a_pattern():
+    code = cell(r"len(re.findall(r'badge\s+of the\s+gatekeeper', context))")
+    _, result = run(code, "FINAL(1)", question='How many times is it "badge of the gatekeeper"?')
+    assert result.iterations == 2
+
+
+def test_where_code_found_nothing_to_compute_with_its_condition_is_told_and_no_lines():
+    code = cell("sum(row['price'] for row in rows if row['who'] == 'Ann Hill of Oslo')")
+    client, _ = run(
+        code, *["FINAL(0)"] * 3, context=TABLE, question="What is the total price of Ann in Oslo?"
+    )
+    assert "No item has 'Ann Hill of Oslo' as its 'who'; it is 'Ann', 'Bo'." in client.shown(1)
+
+
 def test_a_choice_that_the_question_gives_is_no_repetition():
     _, result = run("FINAL(more)", question="Is it more or less?")
     assert (result.answer, result.iterations) == ("more", 1)
@@ -1106,6 +1120,8 @@ def test_in_prose_no_line_is_taken_for_unlike_the_others():
         ("classify(['a'], ['x'])", "two labels or more"),
         ("classify(list(map(str, range(1001))), ['x', 'y'])", "1,001 different texts"),
         ("classify([1], ['x', 'y'])", "classify takes str, not int"),
+        ("classify(context, ['x'], ['y'])", "of labels, and this is one text: search(pattern) finds lines"),
+        ("classify(['a'], ['x'], ['y'])", "classify takes a list of texts and a list of labels"),
         ("total_lines = 3\ntotl_lines", "Did you mean: 'total_lines'?"),
         ("'5' > 3", "convert the str: int(…)"),
         ("defaultdict(int).most_common(3)", "adds up as well: sums[key] += n"),

@@ -90,6 +90,9 @@ HINTS = {
     "between instances of 'dict' and '": " (that is a dict: take what one of its keys has)",
     "'list' object has no attribute 'most_common'": " (Counter(…) has it, which counts what is in a list)",
     "dict' object has no attribute 'most_common'": " (Counter() has it, and adds up as well: sums[key] += n)",
+    r"(?:invalid literal|could not convert).*: '[^']*\d[^']*[^\d']'": (
+        " (that is more than a number, which int(re.search(r'\\d+', text)[0]) takes out of it)"
+    ),
     "'list' object has no attribute 'group'": " (search(…) gives a list of lines)",
     "'NoneType' object (has no attribute 'group'|is not subscriptable)": (
         " (the pattern did not match here: test the match with if)"
@@ -215,13 +218,14 @@ class Repl:
             self.output.write(message + "\n")
         return replies
 
-    def classify(self, texts: list[str], labels: Any) -> list[str]:
+    def classify(self, texts: list[str], labels: Any, *more: object) -> list[str]:
         """The label of each text, as the sub model reads it; no text is asked about twice.
 
         labels: a list, or a dict of label to meaning. A text that the sub model gives none has "".
         """
-        if isinstance(texts, str) or isinstance(labels, str):
-            raise TypeError("classify takes a list of texts and a list of labels")
+        if isinstance(texts, str) or isinstance(labels, str) or more:
+            instead = ", and this is one text: search(pattern) finds lines in it" * isinstance(texts, str)
+            raise TypeError(f"classify takes a list of texts and a list of labels{instead}")
         meanings = {str(label): str(labels[label]) if isinstance(labels, dict) else "" for label in labels}
         if len(meanings) < 2:
             raise ValueError("classify needs two labels or more")
