@@ -375,9 +375,8 @@ class _Run:
         now = trace(turn.executions)
         again = bool(now) and any(now == trace(before.executions) for before in self.trajectory)
         if now:
-            same_mistake = (
-                _mistake(turn) != "" and self.trajectory and _mistake(turn) == _mistake(self.trajectory[-1])
-            )
+            before = self.trajectory[-1:]
+            same_mistake = _mistake(turn) != "" and [_mistake(turn)] == [_mistake(turn) for turn in before]
             self.calls.loops = self.calls.loops + 1 if again or same_mistake else 0
         return again
 
@@ -432,10 +431,10 @@ class _Run:
 
 
 def _mistake(turn: _Turn | Iteration) -> str:
-    """The kind of error that a turn ended in, numbers left out; "" for none."""
-    error = turn.executions[-1].error if turn.executions else None
-    found = re.findall(r"^\w+(?:Error|Exception)\b.*", error or "", re.MULTILINE)
-    return re.sub(r"\d+", "", found[0]) if found else ""
+    """What went wrong at the end of a turn: an error without its numbers, or what was looked for in vain."""
+    last = turn.executions[-1] if turn.executions else Execution("")
+    found = re.findall(r"^\w+(?:Error|Exception)\b.*", last.error or "", re.MULTILINE)
+    return re.sub(r"\d+", "", found[0]) if found else last.hint
 
 
 def _check(rlm: RLM) -> None:

@@ -750,6 +750,18 @@ def test_the_same_mistake_again_and_again_is_a_loop():
     assert (result.stop_reason, len(result.trajectory)) == ("max_iterations", 6)
 
 
+def test_code_that_looks_for_the_same_in_vain_is_a_loop():
+    cells = [
+        f"```repl\nprint([line for line in context.splitlines() if 'zebra' in line][:{n}])\n```"
+        for n in range(9)
+    ]
+    client = ScriptedClient([*cells[:6], "FINAL(7)"])
+    ask(client)
+    assert [options.temperature for options in client.options] == pytest.approx(
+        [0.6, 0.6, 0.9, 1.2, 1.2, 1.2]
+    )
+
+
 @pytest.mark.parametrize("prompt", ["", "  \n", None, 3])
 def test_an_empty_prompt_is_a_clear_error(prompt):
     with pytest.raises(ConfigurationError, match="prompt is empty"):
