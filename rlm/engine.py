@@ -180,6 +180,8 @@ class _Run:
         self._lock = threading.RLock()
         self._prose = 0
         # replies in a row without code
+        self._mistakes: list[str] = []
+        # the same one, of the latest turns in the history
         self._none = False
         # whether the latest answer was None, which counts when it is given twice
         self._uncounted = ""
@@ -356,6 +358,11 @@ class _Run:
         if self.repeats(turn):  # not added: a copy in the history would only invite another one
             shown = "\n\n".join(filter(None, (prompts.same_again(turn.executions[-1]), complaint)))
             history.amend(shown)
+        elif self.calls.loops > 1:  # the third of a kind: what stands in the history is what a model copies
+            history.forget(self._mistakes.count(_mistake(turn)))
+            self._mistakes.clear()
+            shown = prompts.start_again(_mistake(turn, numbers=True))
+            history.amend(shown)
         else:
             output = ""
             if turn.executions:
@@ -364,6 +371,8 @@ class _Run:
                 )
             shown = "\n\n".join(filter(None, (output, complaint)))
             history.add(turn.reply.text or "(empty)", shown)
+            mistake = _mistake(turn)
+            self._mistakes = [*self._mistakes, mistake] if mistake in self._mistakes else [mistake]
         return shown
 
     def repeats(self, turn: _Turn) -> bool:
@@ -430,11 +439,12 @@ class _Run:
                 logger.exception("The observer failed at %s.", type(event).__name__)
 
 
-def _mistake(turn: _Turn | Iteration) -> str:
-    """What went wrong at the end of a turn: an error without its numbers, or what was looked for in vain."""
+def _mistake(turn: _Turn | Iteration, *, numbers: bool = False) -> str:
+    """What went wrong at the end of a turn: an error, or what was looked for in vain."""
     last = turn.executions[-1] if turn.executions else Execution("")
     found = re.findall(r"^\w+(?:Error|Exception)\b.*", last.error or "", re.MULTILINE)
-    return re.sub(r"\d+", "", found[0]) if found else last.hint
+    what = found[0] if found else last.hint
+    return what if numbers else re.sub(r"\d+", "", what)
 
 
 def _check(rlm: RLM) -> None:

@@ -40,6 +40,10 @@ class History:
         if not self.messages[at]["content"].endswith(note):
             self.messages[at]["content"] += "\n\n" + note
 
+    def forget(self, turns: int) -> None:
+        """Takes the latest turns out, never the question."""
+        del self.messages[max(self.instructions + 1, len(self.messages) - 2 * turns) :]
+
     def measure(self, prompt_tokens: int, *, overflow: bool = False) -> None:
         """Learns from the server's count of the present messages how long a token is.
 

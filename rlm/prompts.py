@@ -285,6 +285,11 @@ def _ending(asked: str) -> str:
     return f"… {tail.partition('. ')[2] or tail}"
 
 
+def start_again(mistake: str) -> str:
+    """Stands in the place of code that went wrong in the same way several times."""
+    return f"Other code for this has failed: {clip(mistake, 300)}\nWrite other code, simpler than that."
+
+
 def same_again(execution: Execution) -> str:
     """To code that was run before."""
     computes = _compute(execution)

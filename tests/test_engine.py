@@ -750,6 +750,26 @@ def test_the_same_mistake_again_and_again_is_a_loop():
     assert (result.stop_reason, len(result.trajectory)) == ("max_iterations", 6)
 
 
+def test_what_went_wrong_three_times_in_the_same_way_is_taken_out_of_the_history():
+    cells = [
+        f"```repl\n{code}\n```" for code in ("len(context)", "len(1, 1)", "len(2, 2, 2)", "len(3, 3, 3, 3)")
+    ]
+    client = ScriptedClient([*cells, "FINAL(7)"])
+    result = ask(client)
+    shown = "\n".join(message["content"] for message in client.requests[4])
+    assert "len(context)" in shown
+    assert "len(1, 1)" not in shown
+    assert "len(2, 2, 2)" not in shown
+    assert "Other code for this has failed: TypeError: len() takes exactly one argument (4 given)" in shown
+    assert [len(turn.executions) for turn in result.trajectory] == [
+        1,
+        1,
+        1,
+        1,
+        0,
+    ]  # but not out of the record
+
+
 def test_code_that_looks_for_the_same_in_vain_is_a_loop():
     cells = [
         f"```repl\nprint([line for line in context.splitlines() if 'zebra' in line][:{n}])\n```"
