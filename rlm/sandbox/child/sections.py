@@ -49,11 +49,11 @@ def _rows(text: str, common: Collection[str], names: Sequence[str]) -> Iterator[
         for title, fields, end in head(lines, n):
             if _has_most(fields, common):
                 if row:
-                    yield {"text": _joined(lines[begins:n])} | row
+                    yield _with_text(row, lines[begins:n])
                 row = {"title": title, **dict.fromkeys(names, ""), **fields}
                 begins = end
     if row:
-        yield {"text": _joined(lines[begins:])} | row
+        yield _with_text(row, lines[begins:])
 
 
 def _has_most(fields: Row, common: Collection[str]) -> bool:
@@ -88,5 +88,5 @@ def _fields(line: str) -> Row:
     return {part[1]: part[2] for part in found if part} if all(found) else {}
 
 
-def _joined(lines: Sequence[str]) -> str:
-    return "\n".join(lines).replace("\r", "").strip()
+def _with_text(row: Row, lines: Sequence[str]) -> Row:
+    return {**row, "text": row.get("text") or "\n".join(lines).replace("\r", "").strip()}
