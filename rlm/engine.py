@@ -358,8 +358,8 @@ class _Run:
         if self.repeats(turn):  # not added: a copy in the history would only invite another one
             shown = "\n\n".join(filter(None, (prompts.same_again(turn.executions[-1]), complaint)))
             history.amend(shown)
-        elif self.calls.loops > 1:  # the third of a kind: what stands in the history is what a model copies
-            history.forget(self._mistakes.count(_mistake(turn)))
+        elif self.calls.loops > 1 and (mistake := _mistake(turn)):  # the third: it copies what stands there
+            history.forget(self._mistakes.count(mistake))
             self._mistakes.clear()
             shown = prompts.start_again(_mistake(turn, numbers=True))
             history.amend(shown)

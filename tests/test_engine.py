@@ -770,6 +770,12 @@ def test_what_went_wrong_three_times_in_the_same_way_is_taken_out_of_the_history
     ]  # but not out of the record
 
 
+def test_answers_with_nothing_in_them_leave_the_history_as_it_is():
+    client = ScriptedClient(["```repl\nlen(context)\n```", *["FINAL(your answer)"] * 3, "FINAL(7)"])
+    ask(client)
+    assert "len(context)" in "\n".join(message["content"] for message in client.requests[-1])
+
+
 def test_code_that_looks_for_the_same_in_vain_is_a_loop():
     cells = [
         f"```repl\nprint([line for line in context.splitlines() if 'zebra' in line][:{n}])\n```"
