@@ -105,7 +105,8 @@ class Guide:
             numbers = set()
         numbers = {n for n in numbers - asked - seen if len(n) > 1 and n.lstrip("0") not in seen}
         unseen = names or numbers
-        return prompts.never_shown(min(unseen)) if unseen else ""
+        computed = asks.is_computed(self.question)
+        return prompts.never_shown(min(unseen), computed=computed) if unseen else ""
 
     def _is_written_in(self, cells: Sequence[str], answer: str) -> bool:
         """Whether the latest code has the answer as it stands: a superlative, or any if none reads data."""

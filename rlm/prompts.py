@@ -326,9 +326,9 @@ def not_there(answer: str, other: str, missing: str) -> str:
     return " ".join(filter(None, [said, nowhere(missing), NOT_THERE, _AGAIN]))
 
 
-def never_shown(what: str) -> str:
-    """To an answer with a number or a name that the model has not been shown."""
-    return f"No output shows {what}. {_AGAIN}"
+def never_shown(what: str, *, computed: bool) -> str:
+    """To an answer with a number or a name that the model has not been shown; computed: see `asks`."""
+    return " ".join(filter(None, [f"No output shows {what}.", NOT_THERE * (not computed), _AGAIN]))
 
 
 def not_yet(done: str) -> str:

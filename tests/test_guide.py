@@ -127,7 +127,7 @@ def test_true_or_false_is_asked_back_for_where_more_is_asked_for():
 @pytest.mark.parametrize(
     ("answer", "question", "says"),
     [
-        ("Mr Smith", "Who has the badge?", "No output shows Mr Smith."),
+        ("Mr Smith", "Who has the badge?", "No output shows Mr Smith. If the data does not have the answer"),
         ("Smith", "Who has the badge?", "No output shows Smith."),
         ("Gatekeeper", "Who has the badge?", ""),
         ("Positive", "Is the text positive or negative?", ""),
@@ -1161,6 +1161,11 @@ def test_search_takes_patterns_as_they_are_meant(context, pattern, found):
 def test_search_shows_the_lines_around_a_short_one():
     with Sandbox("x\n[host17]\nip = 10.0.0.1\ny", query=sub_model) as repl:
         assert "ip = 10.0.0.1" in repl.execute("search('host17')").stdout
+
+
+def test_a_number_that_is_to_be_computed_is_not_said_to_be_missing_from_the_data():
+    client, _ = run(cell("len(context)"), *["FINAL(9999)"] * 2, question="How many badges are there?")
+    assert "No output shows 9999. Write the next" in client.shown(2)
 
 
 def test_a_doubted_answer_is_better_than_none_when_the_turns_are_used_up():
