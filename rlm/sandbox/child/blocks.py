@@ -19,8 +19,8 @@ BELOW = 4_000
 # characters below it that may belong to it
 ABOVE_SHOWN, BELOW_SHOWN, FIELDS_SHOWN = 3, 4, 4
 # lines
-WIDTH = 240
-# characters of each of them
+WIDTH, NARROW = 240, 100
+# characters of each of them; of a field under a title
 _OPENS = re.compile(r"[:{\[(>]\s*$")
 # the end of a line that others are indented under
 _HEADING = re.compile(r"#{1,6} +\S")
@@ -52,7 +52,7 @@ def _titled(lines: Sequence[str], rest: Sequence[str]) -> list[str]:
         return []
     _, title, fields, end = above[-1]
     alone = sum(fields.keys() == others.keys() for _, _, others, _ in heads) < 2
-    told = [f"{name}: {value}"[:WIDTH] for name, value in fields.items() if value[0] != "<"]
+    told = [f"{name}: {value}"[:NARROW] for name, value in fields.items() if value[0] != "<"]
     return [] if alone else [title, *told[: FIELDS_SHOWN * (end <= len(lines))]]
 
 
