@@ -354,11 +354,11 @@ class _Run:
 
     def observe(self, history: History, turn: _Turn, complaint: str) -> str:
         """Shows the root what has come of its reply; returns that."""
-        related = self.guide.saw(turn.executions)
+        related, mistake = self.guide.saw(turn.executions), _mistake(turn)
         if self.repeats(turn):  # not added: a copy in the history would only invite another one
             shown = "\n\n".join(filter(None, (prompts.same_again(turn.executions[-1]), complaint)))
             history.amend(shown)
-        elif self.calls.loops > 1 and (mistake := _mistake(turn)):  # the third: it copies what stands there
+        elif self.calls.loops > 1 and mistake:  # the third of a kind: it copies what stands there
             history.forget(self._mistakes.count(mistake))
             self._mistakes.clear()
             shown = prompts.start_again(_mistake(turn, numbers=True))
@@ -371,7 +371,6 @@ class _Run:
                 )
             shown = "\n\n".join(filter(None, (output, complaint)))
             history.add(turn.reply.text or "(empty)", shown)
-            mistake = _mistake(turn)
             self._mistakes = [*self._mistakes, mistake] if mistake in self._mistakes else [mistake]
         return shown
 
@@ -381,11 +380,10 @@ class _Run:
         def trace(executions: Sequence[Execution]) -> list[tuple[object, ...]]:
             return [(e.code, e.stdout, e.value, (e.error or "").partition("\n")[2]) for e in executions]
 
-        now = trace(turn.executions)
+        now, mistake = trace(turn.executions), _mistake(turn)
         again = bool(now) and any(now == trace(before.executions) for before in self.trajectory)
         if now:
-            before = self.trajectory[-1:]
-            same_mistake = _mistake(turn) != "" and [_mistake(turn)] == [_mistake(turn) for turn in before]
+            same_mistake = mistake and any(mistake == _mistake(before) for before in self.trajectory[-1:])
             self.calls.loops = self.calls.loops + 1 if again or same_mistake else 0
         return again
 

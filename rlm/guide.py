@@ -120,9 +120,8 @@ class Guide:
             return ""
         anew = max((n for n, cell in enumerate(cells) if _READS.search(cell)), default=0)
         code = "\n".join(cells[anew:])
-        named = self.related.named
-        code = code.casefold()
-        if missed := [name for name in named if any(word not in code for word in _words(name))]:
+        named, folded = self.related.named, code.casefold()
+        if missed := [name for name in named if any(word not in folded for word in _words(name))]:
             return prompts.took_no_notice(missed, named)
         if asks.HOW_OFTEN.search(self.question) and _LINES.match(code) and "rows" not in code:
             return prompts.counts_lines(next(iter(named), "word"))

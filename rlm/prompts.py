@@ -8,7 +8,7 @@ from typing import Any
 
 from rlm import asks
 from rlm.sandbox.child.finding import words
-from rlm.sandbox.child.hints import NO_DATA, NOTHING
+from rlm.sandbox.child.hints import NO_DATA, NOTHING, UNFOUND
 from rlm.sandbox.child.labels import COUNTED, LABELLED, PAIRED
 from rlm.sandbox.child.shown import clip
 from rlm.types import Execution, Related
@@ -249,7 +249,7 @@ def nothing(asked: str, related: Related, hint: str) -> str:
     elif related.unsaid == "labelled":
         told = f"{hint}\n{_LABELLED}".lstrip()
     elif hint:
-        absent = re.match(r'The data has nothing for "(.+)"\.$', hint, re.MULTILINE)
+        absent = re.match(rf'{UNFOUND}(.+)"\.$', hint, re.MULTILINE)
         of_it = absent and absent[1].lower() in asked.lower() and not asks.A_NUMBER.search(asked)
         told = f"{hint}\n{f'{NOT_THERE} Otherwise write' if of_it else 'Write'} other code."
     else:

@@ -165,6 +165,11 @@ ERRORS = "How many lines of billing are an ERROR?"
         ("print(sum('mail' in line for line in lines))", "How often does mail occur?", "That counts lines"),
         ("print(len(re.findall('mail', context)))", "How often does mail occur?", ""),
         (
+            "print(sum(Counter(line.split())['mail'] for line in lines))",
+            "How often does mail occur?",
+            "",
+        ),
+        (
             "n = 0\nfor line in lines:\n    n += line.count('mail')\nprint(n)",
             "How often does mail occur?",
             "",

@@ -45,7 +45,7 @@ def above(text: str, start: int) -> list[str]:
 def _titled(lines: Sequence[str], rest: Sequence[str]) -> list[str]:
     """The title above the rest's first line, with its fields but for identifiers such as <a1@home>."""
     whole = [*lines, *rest]
-    heads = [(n, *head) for n in range(len(whole)) for head in sections.head(whole, n)]
+    heads = [(n, *head) for n in range(len(whole)) if (head := sections.head(whole, n))]
     above = [head for head in heads if head[0] < len(lines)]
     is_title = rest[0].startswith("#") or len(lines) in [n for n, *_ in heads]
     if is_title or not above:

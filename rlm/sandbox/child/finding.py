@@ -161,12 +161,11 @@ def named(question: str, text: Any) -> list[str]:
 
 def values(question: str, rows: Sequence[dict[str, Any]]) -> dict[str, str]:
     """The words of a question that are a value of a field which has few, with it; no two of one field."""
-    found = {}
+    found, codes = {}, _codes(question)
     for field, few in kinds(rows).items():
         told = [text for text in few if 2 < len(text) <= LONGEST_KIND and text.lower() not in STOP_WORDS]
         told = [text for text in told if text.lower() in question.lower()]
         asked = [text for text in told if re.search(rf"(?i)(?<!\w){re.escape(text)}(?:e?s)?(?!\w)", question)]
-        codes = set(re.findall(r"\b[A-Z]{2}\b", question)) if not question.isupper() else set()
         asked += [text for text in few if text in codes]
         if len(asked) == 1:
             found[asked[0]] = field
@@ -237,11 +236,11 @@ def related(question: str, text: Any) -> tuple[list[str], str, str]:
 def _with_blocks(best: dict[Any, str], question: str, text: str) -> dict[Any, str]:
     """Puts what they belong to before the first lines, and what belongs to them behind."""
     stems = _stems(question)
-    for place, line in list(best.items())[:1]:
-        start, end = _line(text, place, place + 1)
-        longer = text[start : min(end, start + LONG)]
-        best[place] = longer if line in longer else line
-    for place, line in list(best.items())[:WITH_BLOCK]:
+    for n, (place, line) in enumerate(list(best.items())[:WITH_BLOCK]):
+        if n == 0:
+            start, end = _line(text, place, place + 1)
+            longer = text[start : min(end, start + LONG)]
+            best[place] = line = longer if line in longer else line
         if text[place - 1 : place] in ("", "\n"):  # no sentence of a long line
             more = [other for other in blocks.below(text, place, stems) if other not in line]
             best[place] = "\n".join([*blocks.above(text, place), line, *more])
@@ -301,8 +300,14 @@ def _has_any(stems: list[str], text: Any) -> bool:
 
 
 def _stems(question: str) -> list[str]:
-    codes = [] if question.isupper() else re.findall(r"\b[A-Z]{2}\b", question)
-    return codes + [word[:-1] if len(word) > 3 and word.endswith("s") else word for word in words(question)]
+    return _codes(question) + [
+        word[:-1] if len(word) > 3 and word.endswith("s") else word for word in words(question)
+    ]
+
+
+def _codes(question: str) -> list[str]:
+    """Its words of two capitals, such as codes of countries."""
+    return [] if question.isupper() else re.findall(r"\b[A-Z]{2}\b", question)
 
 
 def _find(stem: str, text: str, lower: str, start: int = 0) -> int:

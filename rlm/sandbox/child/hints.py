@@ -21,6 +21,8 @@ Lines = Callable[[], list[str]]
 
 NOTHING = frozenset(("", "[]", "0", "-1", "None", "{}", "set()", "Counter()", "()", "''", "0.0", "nan"))
 # outputs of code that found nothing, most often because the data is written in another way
+UNFOUND = 'The data has nothing for "'
+# how a hint begins on a text that is nowhere
 NO_DATA = "llm_query sees only its prompt, and this one has none of the data"
 # in the error of a sub call that is refused
 LARGEST = 5_000_000
@@ -201,7 +203,7 @@ def _no_match(written: str, regex: bool, flags: int, lines: Sequence[str]) -> st
             break
         begins, line = (written[:end], found) if found else (begins, line)
     has = f' It has "{begins}", as in:\n{line}' if line else ""
-    return f'The data has nothing for "{written}".{has}'
+    return f'{UNFOUND}{written}".{has}'
 
 
 def _line(written: str, regex: bool, flags: int, lines: Sequence[str], rest: str = "") -> str | None:

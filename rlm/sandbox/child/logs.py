@@ -62,10 +62,10 @@ def parser(lines: Sequence[str]) -> Parse | None:
     *forms_alone, chat, timed = forms
     for form in (*forms_alone, chat):
         begins = [form, timed] if form is chat and _BEGINS_CHAT.match(lines[0]) else [form]  # with notices
+        if not all(any(f.fullmatch(line.rstrip()) for f in begins) for line in lines[:JUDGED]):
+            continue
         found = [told for line in lines if (told := _told(form, line.rstrip()))]
-        if len(found) >= JUDGED and all(
-            any(_told(f, line.rstrip()) for f in begins) for line in lines[:JUDGED]
-        ):
+        if len(found) >= JUDGED:
             filled = (name for fields in found for name in fields if name == "message" or fields[name])
             names = list(dict.fromkeys(filled))
             others = [other for other in forms if other.groupindex.keys() <= set(names)]

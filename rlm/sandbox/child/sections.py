@@ -29,7 +29,7 @@ def reader(beginning: str) -> Callable[[str], Iterator[Row]] | None:
     Each title is the first line of a paragraph, and has two fields or more below it, most often the same.
     """
     lines = beginning.split("\n")[:-1]
-    heads = [fields for n in range(len(lines)) for _, fields, _ in head(lines, n)]
+    heads = [found[1] for n in range(len(lines)) if (found := head(lines, n))]
     if len(heads) < FEWEST:
         return None
     names = Counter(name for fields in heads for name in fields)
@@ -46,12 +46,12 @@ def _rows(text: str, common: Collection[str], names: Sequence[str]) -> Iterator[
     row: Row = {}
     begins = 0
     for n in range(len(lines)):
-        for title, fields, end in head(lines, n):
-            if _has_most(fields, common):
-                if row:
-                    yield _with_text(row, lines[begins:n])
-                row = {"title": title, **dict.fromkeys(names, ""), **fields}
-                begins = end
+        found = head(lines, n)
+        if found and _has_most(found[1], common):
+            if row:
+                yield _with_text(row, lines[begins:n])
+            title, fields, begins = found
+            row = {"title": title, **dict.fromkeys(names, ""), **fields}
     if row:
         yield _with_text(row, lines[begins:])
 
@@ -60,8 +60,8 @@ def _has_most(fields: Row, common: Collection[str]) -> bool:
     return 2 * len(fields.keys() & common) > len(common)
 
 
-def head(lines: Sequence[str], n: int) -> Iterator[tuple[str, Row, int]]:
-    """The title in line n, two fields or more below it, and where they end; nothing where there are none."""
+def head(lines: Sequence[str], n: int) -> tuple[str, Row, int] | None:
+    """The title in line n, two fields or more below it, and where they end; None where there are none."""
     title = lines[n].strip(_MARKS)
     if (
         not title
@@ -70,16 +70,15 @@ def head(lines: Sequence[str], n: int) -> Iterator[tuple[str, Row, int]]:
         or (n and lines[n - 1].strip())
         or _fields(lines[n])
     ):
-        return
+        return None
     fields: Row = {}
     end = n + 1 if lines[n + 1 : n + 2] and lines[n + 1].strip() else n + 2
     while end < len(lines) and (more := _fields(lines[end])):
         if more.keys() & fields.keys():  # a conversation, say
-            return
+            return None
         fields |= more
         end += 1
-    if len(fields) > 1:
-        yield title, fields, end
+    return (title, fields, end) if len(fields) > 1 else None
 
 
 def _fields(line: str) -> Row:
